@@ -1,0 +1,180 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// Lower never imports higher: the order below is the order of DESIGN section 9, and
+// hack/check-layers compares the imports of every file with these lists.
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+extension Target.Dependency {
+    static let log = product(name: "Logging", package: "swift-log")
+    static let system = product(name: "SystemPackage", package: "swift-system")
+    static let collections = product(name: "Collections", package: "swift-collections")
+    static let protobuf = product(name: "SwiftProtobuf", package: "swift-protobuf")
+    static let arguments = product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let grpc = product(name: "GRPCCore", package: "grpc-swift-2")
+    static let grpcProtobuf = product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+    static let grpcTransport = product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
+    static let database = product(name: "GRDB", package: "GRDB.swift")
+    static let http = product(name: "AsyncHTTPClient", package: "async-http-client")
+    static let nio = product(name: "NIOCore", package: "swift-nio")
+    static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
+    static let crypto = product(name: "Crypto", package: "swift-crypto")
+    static let subprocess = product(name: "Subprocess", package: "swift-subprocess")
+    static let httpServer = product(name: "Hummingbird", package: "hummingbird")
+    static let lifecycle = product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let yaml = product(name: "Yams", package: "Yams")
+    static let toml = product(name: "TOMLKit", package: "TOMLKit")
+}
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func command(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies + [.arguments], path: "Sources/Commands/\(name)",
+        swiftSettings: settings)
+}
+
+func tests(_ target: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(target)Tests", dependencies: [.target(name: target), "TestSupport"] + dependencies,
+        swiftSettings: settings)
+}
+
+func systemLibrary(_ name: String, folder: String, package: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/CShims/System/\(folder)", pkgConfig: nil, providers: [.apt([package])])
+}
+
+let targets: [Target] = [
+    // C: syscall shims and module maps of the system's libraries. The launcher is built by make.
+    .target(name: "CKernel", path: "Sources/CShims/Kernel"),
+    systemLibrary("CSeccomp", folder: "Seccomp", package: "libseccomp-dev"),
+    systemLibrary("CNFTables", folder: "NFTables", package: "libnftables-dev"),
+    systemLibrary("CZstd", folder: "Zstd", package: "libzstd-dev"),
+    systemLibrary("CISAL", folder: "ISAL", package: "libisal-dev"),
+
+    // Generated code only.
+    library("LaunchAPI", [.protobuf]),
+    library("CRIAPI", [.protobuf, .grpc, .grpcProtobuf]),
+    library("ContainerdAPI", [.protobuf, .grpc, .grpcProtobuf]),
+
+    library("Core", [.log, .system, .collections]),
+    library("LinuxKernel", ["Core", "CKernel", .system, .log]),
+    library("OCISpec", ["Core"]),
+    library(
+        "OCIRuntime", ["OCISpec", "LinuxKernel", "Core", "LaunchAPI", "CSeccomp", .protobuf, .system, .log, .collections]),
+    library("Store", ["Core", .database, .log, .system]),
+    library(
+        "Networking", ["LinuxKernel", "OCISpec", "Core", "CNFTables", .subprocess, .system, .log, .collections]),
+    library(
+        "Images",
+        ["OCISpec", "LinuxKernel", "Core", "CZstd", "CISAL", .http, .nio, .crypto, .system, .log, .collections]),
+    library(
+        "Engine",
+        [
+            "Images", "Networking", "Store", "OCIRuntime", "LaunchAPI", "OCISpec", "LinuxKernel", "Core",
+            .protobuf, .system, .log, .collections,
+        ]),
+    library(
+        "CRIServer", ["Engine", "Core", "CRIAPI", .grpc, .grpcProtobuf, .protobuf, .log]),
+    library(
+        "ContainerdServer", ["Engine", "Core", "ContainerdAPI", .grpc, .grpcProtobuf, .protobuf, .log]),
+    library(
+        "Kubelet",
+        ["Core", "CRIAPI", .grpc, .grpcProtobuf, .protobuf, .yaml, .httpServer, .http, .nio, .nioPosix, .log, .system]),
+    // Tables, progress bars and durations of the command lines.
+    library("Terminal", ["Core"]),
+
+    command(
+        "berthd",
+        [
+            "CRIServer", "ContainerdServer", "Engine", "Core", "LinuxKernel", .grpc, .grpcTransport, .lifecycle, .toml, .log,
+            .system,
+        ]),
+    command("berth-oci", ["OCIRuntime", "OCISpec", "LaunchAPI", "LinuxKernel", "Core", .protobuf, .system, .log]),
+    command("berth-kubelet", ["Kubelet", "Core", .grpc, .grpcTransport, .log, .system]),
+    command("berth-crictl", ["CRIAPI", "Terminal", "Core", .grpc, .grpcProtobuf, .grpcTransport, .protobuf, .yaml, .system]),
+    command(
+        "berth-ctr",
+        [
+            "ContainerdAPI", "Terminal", "OCISpec", "Core", "Images", .grpc, .grpcProtobuf, .grpcTransport, .protobuf,
+            .system,
+        ]),
+
+    // Scratch directories, host snapshots (mounts, cgroups, namespaces, processes) and fakes.
+    .target(
+        name: "TestSupport", dependencies: ["Core", "LinuxKernel", .system], path: "Tests/Support",
+        swiftSettings: settings),
+    tests("Core"),
+    tests("LinuxKernel", ["Core", .system]),
+    tests("OCISpec", ["Core"]),
+    tests("OCIRuntime", ["OCISpec", "LinuxKernel", "LaunchAPI", "Core", .protobuf, .system]),
+    tests("Store", ["Core", .database, .system]),
+    tests("Networking", ["LinuxKernel", "OCISpec", "Core", .system]),
+    tests("Images", ["OCISpec", "LinuxKernel", "Core", .system, .crypto]),
+    tests("Engine", ["Core", "OCISpec", "Images", "Store", "OCIRuntime", "Networking", .system]),
+    tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
+    tests("ContainerdServer", ["Engine", "Core", "ContainerdAPI", .grpc]),
+    tests("Kubelet", ["Core", "CRIAPI", .grpc]),
+    tests("Terminal"),
+    // Drives the built programs as root; needs `make` first.
+    .testTarget(
+        name: "IntegrationTests",
+        dependencies: [
+            "TestSupport", "CRIAPI", "ContainerdAPI", "LaunchAPI", "OCISpec", "OCIRuntime", "LinuxKernel", "Core",
+            .grpc, .grpcProtobuf, .grpcTransport, .protobuf, .system, .subprocess,
+        ],
+        path: "Tests/Integration", swiftSettings: settings),
+]
+
+/// `BERTH_ONLY=ImagesTests,StoreTests` limits the package to those targets and what they need, so that work on one
+/// module does not wait for the others.
+func closure(of names: [String], in targets: [Target]) -> [Target] {
+    let byName = Dictionary(uniqueKeysWithValues: targets.map { ($0.name, $0) })
+    var wanted: Set<String> = []
+    var queue = names
+    while let name = queue.popLast() {
+        guard let target = byName[name], wanted.insert(name).inserted else { continue }
+        for dependency in target.dependencies {
+            switch dependency {
+            case .byNameItem(let name, _), .targetItem(let name, _): queue.append(name)
+            default: break
+            }
+        }
+    }
+    return targets.filter { wanted.contains($0.name) }
+}
+
+let only = ProcessInfo.processInfo.environment["BERTH_ONLY"]?.split(separator: ",").map(String.init)
+
+let package = Package(
+    name: "berth",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: only.map { closure(of: $0, in: targets) } ?? targets
+)
