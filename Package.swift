@@ -122,7 +122,9 @@ let targets: [Target] = [
     tests("Images", ["OCISpec", "LinuxKernel", "Core", .system, .crypto]),
     tests("Engine", ["Core", "OCISpec", "Images", "Store", "OCIRuntime", "Networking", .system]),
     tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
-    tests("ContainerdServer", ["Engine", "Core", "ContainerdAPI", .grpc]),
+    tests(
+        "ContainerdServer",
+        ["Engine", "Images", "Store", "OCISpec", "LinuxKernel", "Core", "ContainerdAPI", .grpc, .grpcTransport, .system]),
     tests("Kubelet", ["Core", "CRIAPI", .grpc]),
     tests("Terminal"),
     // Drives the built programs as root; needs `make` first.
