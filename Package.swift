@@ -70,7 +70,8 @@ let targets: [Target] = [
     library("LinuxKernel", ["Core", "CKernel", .system, .log]),
     library("OCISpec", ["Core"]),
     library(
-        "OCIRuntime", ["OCISpec", "LinuxKernel", "Core", "LaunchAPI", "CSeccomp", .protobuf, .system, .log, .collections]),
+        "OCIRuntime",
+        ["OCISpec", "LinuxKernel", "Core", "LaunchAPI", "CSeccomp", .protobuf, .system, .log, .collections]),
     library("Store", ["Core", .database, .log, .system]),
     library(
         "Networking", ["LinuxKernel", "OCISpec", "Core", "CNFTables", .subprocess, .system, .log, .collections]),
@@ -96,12 +97,14 @@ let targets: [Target] = [
     command(
         "berthd",
         [
-            "CRIServer", "ContainerdServer", "Engine", "Core", "LinuxKernel", .grpc, .grpcTransport, .lifecycle, .toml, .log,
+            "CRIServer", "ContainerdServer", "Engine", "Core", "LinuxKernel", .grpc, .grpcTransport, .lifecycle, .toml,
+            .log,
             .system,
         ]),
     command("berth-oci", ["OCIRuntime", "OCISpec", "LaunchAPI", "LinuxKernel", "Core", .protobuf, .system, .log]),
     command("berth-kubelet", ["Kubelet", "Core", .grpc, .grpcTransport, .log, .system]),
-    command("berth-crictl", ["CRIAPI", "Terminal", "Core", .grpc, .grpcProtobuf, .grpcTransport, .protobuf, .yaml, .system]),
+    command(
+        "berth-crictl", ["CRIAPI", "Terminal", "Core", .grpc, .grpcProtobuf, .grpcTransport, .protobuf, .yaml, .system]),
     command(
         "berth-ctr",
         [
@@ -124,7 +127,10 @@ let targets: [Target] = [
     tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
     tests(
         "ContainerdServer",
-        ["Engine", "Images", "Store", "OCISpec", "LinuxKernel", "Core", "ContainerdAPI", .grpc, .grpcTransport, .system]),
+        [
+            "Engine", "Images", "Store", "OCISpec", "LinuxKernel", "Core", "ContainerdAPI", .grpc, .grpcTransport,
+            .system,
+        ]),
     tests("Kubelet", ["Core", "CRIAPI", .grpc]),
     tests("Terminal"),
     // Drives the built programs as root; needs `make` first.
