@@ -658,7 +658,9 @@ public nonisolated struct Berth_Launch_V1_IDMap: Sendable {
   public init() {}
 }
 
-/// Writes the child's PID to DIRECTORY/cgroup.procs, from the host's side.
+/// HOST (after `clone`): writes the child's PID to DIRECTORY/cgroup.procs. CHILD, in the host's mount namespace still: the
+/// process writes itself to DIRECTORY/tasks of cgroup v1 (which spares the kernel's global lock, and so a millisecond
+/// and more) or DIRECTORY/cgroup.procs of v2.
 public nonisolated struct Berth_Launch_V1_JoinCgroup: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1064,6 +1066,10 @@ public nonisolated struct Berth_Launch_V1_InstallSeccomp: Sendable {
 
   public var listenerMetadata: Data = Data()
 
+  /// The ContainerProcessState document in pieces, between which the container's PID goes (it occurs twice in it). Sent
+  /// with the notify descriptor; where it is empty, `listener_metadata` is sent alone.
+  public var listenerDocument: [Data] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1091,6 +1097,10 @@ public nonisolated struct Berth_Launch_V1_SetupTerminal: Sendable {
   public var width: UInt32 = 0
 
   public var height: UInt32 = 0
+
+  /// Unix stream socket that receives the master by SCM_RIGHTS (berth-oci --console-socket). Empty: the monitor keeps the
+  /// master of the container; of an exec'ed process, and where there is no monitor, it comes with Created.
+  public var consoleSocket: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1362,6 +1372,10 @@ public nonisolated struct Berth_Launch_V1_Monitor: Sendable {
   /// memory.events (v2) or memory.oom_control (v1) of the container; empty where unknown.
   public var oomPath: String = String()
 
+  /// Directory whose cgroup.procs lists the container's processes, for Signal with `all`; empty: that of `clone` or of the
+  /// first `join_cgroup`.
+  public var cgroup: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1420,7 +1434,7 @@ public nonisolated struct Berth_Launch_V1_Report: Sendable {
     set {report = .failure(newValue)}
   }
 
-  /// A step was clamped or an optional one refused.
+  /// A step was clamped, or an optional one was refused.
   public var warning: Berth_Launch_V1_Warning {
     get {
       if case .warning(let v)? = report {return v}
@@ -1442,7 +1456,7 @@ public nonisolated struct Berth_Launch_V1_Report: Sendable {
   public nonisolated enum OneOf_Report: Equatable, Sendable {
     case created(Berth_Launch_V1_Created)
     case failure(Berth_Launch_V1_Failure)
-    /// A step was clamped or an optional one refused.
+    /// A step was clamped, or an optional one was refused.
     case warning(Berth_Launch_V1_Warning)
     case trace(Berth_Launch_V1_Trace)
 
@@ -1673,6 +1687,9 @@ public nonisolated struct Berth_Launch_V1_ExecProcess: Sendable {
   public mutating func clearPlan() {self._plan = nil}
 
   public var killOnClose: Bool = false
+
+  /// The plan is not in this packet (at most 64 KiB) but in the first passed descriptor.
+  public var planInDescriptor: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3906,7 +3923,7 @@ nonisolated extension Berth_Launch_V1_SetNoNewPrivileges: SwiftProtobuf.Message,
 
 nonisolated extension Berth_Launch_V1_InstallSeccomp: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".InstallSeccomp"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}program\0\u{1}flags\0\u{1}listener\0\u{3}listener_metadata\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}program\0\u{1}flags\0\u{1}listener\0\u{3}listener_metadata\0\u{3}listener_document\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3918,6 +3935,7 @@ nonisolated extension Berth_Launch_V1_InstallSeccomp: SwiftProtobuf.Message, Swi
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.listener) }()
       case 4: try { try decoder.decodeSingularBytesField(value: &self.listenerMetadata) }()
+      case 5: try { try decoder.decodeRepeatedBytesField(value: &self.listenerDocument) }()
       default: break
       }
     }
@@ -3936,6 +3954,9 @@ nonisolated extension Berth_Launch_V1_InstallSeccomp: SwiftProtobuf.Message, Swi
     if !self.listenerMetadata.isEmpty {
       try visitor.visitSingularBytesField(value: self.listenerMetadata, fieldNumber: 4)
     }
+    if !self.listenerDocument.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.listenerDocument, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3944,6 +3965,7 @@ nonisolated extension Berth_Launch_V1_InstallSeccomp: SwiftProtobuf.Message, Swi
     if lhs.flags != rhs.flags {return false}
     if lhs.listener != rhs.listener {return false}
     if lhs.listenerMetadata != rhs.listenerMetadata {return false}
+    if lhs.listenerDocument != rhs.listenerDocument {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3981,7 +4003,7 @@ nonisolated extension Berth_Launch_V1_SetOomScore: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Berth_Launch_V1_SetupTerminal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".SetupTerminal"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}width\0\u{1}height\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}width\0\u{1}height\0\u{3}console_socket\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3991,6 +4013,7 @@ nonisolated extension Berth_Launch_V1_SetupTerminal: SwiftProtobuf.Message, Swif
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.width) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.height) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.consoleSocket) }()
       default: break
       }
     }
@@ -4003,12 +4026,16 @@ nonisolated extension Berth_Launch_V1_SetupTerminal: SwiftProtobuf.Message, Swif
     if self.height != 0 {
       try visitor.visitSingularUInt32Field(value: self.height, fieldNumber: 2)
     }
+    if !self.consoleSocket.isEmpty {
+      try visitor.visitSingularStringField(value: self.consoleSocket, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Berth_Launch_V1_SetupTerminal, rhs: Berth_Launch_V1_SetupTerminal) -> Bool {
     if lhs.width != rhs.width {return false}
     if lhs.height != rhs.height {return false}
+    if lhs.consoleSocket != rhs.consoleSocket {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4588,7 +4615,7 @@ nonisolated extension Berth_Launch_V1_Stdio: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Berth_Launch_V1_Monitor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Monitor"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}socket\0\u{3}exit_path\0\u{3}oom_path\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}socket\0\u{3}exit_path\0\u{3}oom_path\0\u{1}cgroup\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4599,6 +4626,7 @@ nonisolated extension Berth_Launch_V1_Monitor: SwiftProtobuf.Message, SwiftProto
       case 1: try { try decoder.decodeSingularStringField(value: &self.socket) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.exitPath) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.oomPath) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.cgroup) }()
       default: break
       }
     }
@@ -4614,6 +4642,9 @@ nonisolated extension Berth_Launch_V1_Monitor: SwiftProtobuf.Message, SwiftProto
     if !self.oomPath.isEmpty {
       try visitor.visitSingularStringField(value: self.oomPath, fieldNumber: 3)
     }
+    if !self.cgroup.isEmpty {
+      try visitor.visitSingularStringField(value: self.cgroup, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4621,6 +4652,7 @@ nonisolated extension Berth_Launch_V1_Monitor: SwiftProtobuf.Message, SwiftProto
     if lhs.socket != rhs.socket {return false}
     if lhs.exitPath != rhs.exitPath {return false}
     if lhs.oomPath != rhs.oomPath {return false}
+    if lhs.cgroup != rhs.cgroup {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5227,7 +5259,7 @@ nonisolated extension Berth_Launch_V1_Resize: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Berth_Launch_V1_ExecProcess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ExecProcess"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}plan\0\u{3}kill_on_close\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}plan\0\u{3}kill_on_close\0\u{3}plan_in_descriptor\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5237,6 +5269,7 @@ nonisolated extension Berth_Launch_V1_ExecProcess: SwiftProtobuf.Message, SwiftP
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._plan) }()
       case 2: try { try decoder.decodeSingularBoolField(value: &self.killOnClose) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.planInDescriptor) }()
       default: break
       }
     }
@@ -5253,12 +5286,16 @@ nonisolated extension Berth_Launch_V1_ExecProcess: SwiftProtobuf.Message, SwiftP
     if self.killOnClose != false {
       try visitor.visitSingularBoolField(value: self.killOnClose, fieldNumber: 2)
     }
+    if self.planInDescriptor != false {
+      try visitor.visitSingularBoolField(value: self.planInDescriptor, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Berth_Launch_V1_ExecProcess, rhs: Berth_Launch_V1_ExecProcess) -> Bool {
     if lhs._plan != rhs._plan {return false}
     if lhs.killOnClose != rhs.killOnClose {return false}
+    if lhs.planInDescriptor != rhs.planInDescriptor {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -5700,7 +5700,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__set_no_new_privileges__descr
   (ProtobufCMessageInit) berth__launch__v1__set_no_new_privileges__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__install_seccomp__field_descriptors[4] =
+static const ProtobufCFieldDescriptor berth__launch__v1__install_seccomp__field_descriptors[5] =
 {
   {
     "program",
@@ -5750,17 +5750,30 @@ static const ProtobufCFieldDescriptor berth__launch__v1__install_seccomp__field_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "listener_document",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Berth__Launch__V1__InstallSeccomp, n_listener_document),
+    offsetof(Berth__Launch__V1__InstallSeccomp, listener_document),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__install_seccomp__field_indices_by_name[] = {
   1,   /* field[1] = flags */
   2,   /* field[2] = listener */
+  4,   /* field[4] = listener_document */
   3,   /* field[3] = listener_metadata */
   0,   /* field[0] = program */
 };
 static const ProtobufCIntRange berth__launch__v1__install_seccomp__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__install_seccomp__descriptor =
 {
@@ -5770,7 +5783,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__install_seccomp__descriptor 
   "Berth__Launch__V1__InstallSeccomp",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__InstallSeccomp),
-  4,
+  5,
   berth__launch__v1__install_seccomp__field_descriptors,
   berth__launch__v1__install_seccomp__field_indices_by_name,
   1,  berth__launch__v1__install_seccomp__number_ranges,
@@ -5815,7 +5828,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__set_oom_score__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__set_oom_score__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__setup_terminal__field_descriptors[2] =
+static const ProtobufCFieldDescriptor berth__launch__v1__setup_terminal__field_descriptors[3] =
 {
   {
     "width",
@@ -5841,15 +5854,28 @@ static const ProtobufCFieldDescriptor berth__launch__v1__setup_terminal__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "console_socket",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__SetupTerminal, console_socket),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__setup_terminal__field_indices_by_name[] = {
+  2,   /* field[2] = console_socket */
   1,   /* field[1] = height */
   0,   /* field[0] = width */
 };
 static const ProtobufCIntRange berth__launch__v1__setup_terminal__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__setup_terminal__descriptor =
 {
@@ -5859,7 +5885,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__setup_terminal__descriptor =
   "Berth__Launch__V1__SetupTerminal",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__SetupTerminal),
-  2,
+  3,
   berth__launch__v1__setup_terminal__field_descriptors,
   berth__launch__v1__setup_terminal__field_indices_by_name,
   1,  berth__launch__v1__setup_terminal__number_ranges,
@@ -6750,7 +6776,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__stdio__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__stdio__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__monitor__field_descriptors[3] =
+static const ProtobufCFieldDescriptor berth__launch__v1__monitor__field_descriptors[4] =
 {
   {
     "socket",
@@ -6788,8 +6814,21 @@ static const ProtobufCFieldDescriptor berth__launch__v1__monitor__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cgroup",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__Monitor, cgroup),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__monitor__field_indices_by_name[] = {
+  3,   /* field[3] = cgroup */
   1,   /* field[1] = exit_path */
   2,   /* field[2] = oom_path */
   0,   /* field[0] = socket */
@@ -6797,7 +6836,7 @@ static const unsigned berth__launch__v1__monitor__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__monitor__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__monitor__descriptor =
 {
@@ -6807,7 +6846,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__monitor__descriptor =
   "Berth__Launch__V1__Monitor",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Monitor),
-  3,
+  4,
   berth__launch__v1__monitor__field_descriptors,
   berth__launch__v1__monitor__field_indices_by_name,
   1,  berth__launch__v1__monitor__number_ranges,
@@ -7564,7 +7603,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__resize__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__resize__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__exec_process__field_descriptors[2] =
+static const ProtobufCFieldDescriptor berth__launch__v1__exec_process__field_descriptors[3] =
 {
   {
     "plan",
@@ -7590,15 +7629,28 @@ static const ProtobufCFieldDescriptor berth__launch__v1__exec_process__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "plan_in_descriptor",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__ExecProcess, plan_in_descriptor),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__exec_process__field_indices_by_name[] = {
   1,   /* field[1] = kill_on_close */
   0,   /* field[0] = plan */
+  2,   /* field[2] = plan_in_descriptor */
 };
 static const ProtobufCIntRange berth__launch__v1__exec_process__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__exec_process__descriptor =
 {
@@ -7608,7 +7660,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__exec_process__descriptor =
   "Berth__Launch__V1__ExecProcess",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__ExecProcess),
-  2,
+  3,
   berth__launch__v1__exec_process__field_descriptors,
   berth__launch__v1__exec_process__field_indices_by_name,
   1,  berth__launch__v1__exec_process__number_ranges,

@@ -390,7 +390,9 @@ struct  Berth__Launch__V1__IDMap
 
 
 /*
- * Writes the child's PID to DIRECTORY/cgroup.procs, from the host's side.
+ * HOST (after `clone`): writes the child's PID to DIRECTORY/cgroup.procs. CHILD, in the host's mount namespace still: the
+ * process writes itself to DIRECTORY/tasks of cgroup v1 (which spares the kernel's global lock, and so a millisecond
+ * and more) or DIRECTORY/cgroup.procs of v2.
  */
 struct  Berth__Launch__V1__JoinCgroup
 {
@@ -731,10 +733,16 @@ struct  Berth__Launch__V1__InstallSeccomp
    */
   char *listener;
   ProtobufCBinaryData listener_metadata;
+  /*
+   * The ContainerProcessState document in pieces, between which the container's PID goes (it occurs twice in it). Sent
+   * with the notify descriptor; where it is empty, `listener_metadata` is sent alone.
+   */
+  size_t n_listener_document;
+  ProtobufCBinaryData *listener_document;
 };
 #define BERTH__LAUNCH__V1__INSTALL_SECCOMP__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__install_seccomp__descriptor) \
-    , {0,NULL}, 0, (char *)protobuf_c_empty_string, {0,NULL} }
+    , {0,NULL}, 0, (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL }
 
 
 /*
@@ -758,10 +766,15 @@ struct  Berth__Launch__V1__SetupTerminal
   ProtobufCMessage base;
   uint32_t width;
   uint32_t height;
+  /*
+   * Unix stream socket that receives the master by SCM_RIGHTS (berth-oci --console-socket). Empty: the monitor keeps the
+   * master of the container; of an exec'ed process, and where there is no monitor, it comes with Created.
+   */
+  char *console_socket;
 };
 #define BERTH__LAUNCH__V1__SETUP_TERMINAL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__setup_terminal__descriptor) \
-    , 0, 0 }
+    , 0, 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -1024,10 +1037,15 @@ struct  Berth__Launch__V1__Monitor
    * memory.events (v2) or memory.oom_control (v1) of the container; empty where unknown.
    */
   char *oom_path;
+  /*
+   * Directory whose cgroup.procs lists the container's processes, for Signal with `all`; empty: that of `clone` or of the
+   * first `join_cgroup`.
+   */
+  char *cgroup;
 };
 #define BERTH__LAUNCH__V1__MONITOR__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__monitor__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -1076,7 +1094,7 @@ struct  Berth__Launch__V1__Report
     Berth__Launch__V1__Created *created;
     Berth__Launch__V1__Failure *failure;
     /*
-     * A step was clamped or an optional one refused.
+     * A step was clamped, or an optional one was refused.
      */
     Berth__Launch__V1__Warning *warning;
     Berth__Launch__V1__Trace *trace;
@@ -1233,10 +1251,14 @@ struct  Berth__Launch__V1__ExecProcess
   ProtobufCMessage base;
   Berth__Launch__V1__Plan *plan;
   protobuf_c_boolean kill_on_close;
+  /*
+   * The plan is not in this packet (at most 64 KiB) but in the first passed descriptor.
+   */
+  protobuf_c_boolean plan_in_descriptor;
 };
 #define BERTH__LAUNCH__V1__EXEC_PROCESS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__exec_process__descriptor) \
-    , NULL, 0 }
+    , NULL, 0, 0 }
 
 
 /*
