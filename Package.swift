@@ -92,7 +92,7 @@ let targets: [Target] = [
         "Kubelet",
         ["Core", "CRIAPI", .grpc, .grpcProtobuf, .protobuf, .yaml, .httpServer, .http, .nio, .nioPosix, .log, .system]),
     // Tables, progress bars and durations of the command lines.
-    library("Terminal", ["Core"]),
+    library("Terminal", ["Core", .protobuf, .yaml]),
 
     command(
         "berthd",
@@ -111,6 +111,11 @@ let targets: [Target] = [
             "ContainerdAPI", "Terminal", "OCISpec", "Core", "Images", .grpc, .grpcProtobuf, .grpcTransport, .protobuf,
             .system,
         ]),
+
+    // Drives a CRI socket for hack/bench; not installed.
+    .executableTarget(
+        name: "bench-cri", dependencies: ["CRIAPI", .grpc, .grpcTransport], path: "Benchmarks/bench-cri",
+        swiftSettings: settings),
 
     // Scratch directories, host snapshots (mounts, cgroups, namespaces, processes) and fakes.
     .target(
@@ -132,7 +137,7 @@ let targets: [Target] = [
             .system,
         ]),
     tests("Kubelet", ["Core", "CRIAPI", .grpc]),
-    tests("Terminal"),
+    tests("Terminal", ["Core", "CRIAPI"]),
     // Drives the built programs as root; needs `make` first.
     .testTarget(
         name: "IntegrationTests",
