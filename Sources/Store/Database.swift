@@ -1,0 +1,167 @@
+internal import Core
+internal import Foundation
+internal import GRDB
+internal import Synchronization
+public import SystemPackage
+
+/// The daemon's metadata: one SQLite file in WAL mode, with the schema of ``Schema``.
+///
+/// Reads run in parallel on a snapshot of the last commit and never wait for a writer; writes are serialised.
+/// Only one process at a time may have a database open: a lock on `PATH.lock` is held until ``close()``.
+public final class Database: Sendable {
+    /// What a committed write survives.
+    public enum Durability: Sendable {
+        /// Death of the process at any moment, but the newest commits may be missing after a power loss: for what is
+        /// void after a reboot anyway, such as the state of running containers. No fsync.
+        case processDeath
+        /// Power loss as well: the write-ahead log is fsynced before the write returns.
+        case powerLoss
+    }
+
+    public let path: FilePath
+    private let pool: DatabasePool
+    private let lock: DatabaseLock
+
+    /// Opens the database, creates it where there is none, and brings an older schema to the present one.
+    ///
+    /// - Parameter path: the file; its directory must exist.
+    /// - Throws: `BerthError`: `unavailable` if another process has it open, `dataLoss` if it is damaged,
+    ///   `failedPrecondition` if a newer version of Berth wrote it.
+    public init(path: FilePath) throws {
+        self.path = path
+        lock = try DatabaseLock(database: path)
+        do {
+            pool = try Self.open(path)
+        } catch {
+            lock.release()
+            throw Self.translate(error, path: path, doing: "open")
+        }
+    }
+
+    private static func open(_ path: FilePath) throws -> DatabasePool {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(5)
+        configuration.foreignKeysEnabled = true
+        configuration.maximumReaderCount = 4
+        configuration.label = "meta"
+        let pool = try DatabasePool(path: path.string, configuration: configuration)
+        try pool.read { database in
+            let verdict = try String.fetchOne(database, sql: "PRAGMA quick_check(1)") ?? "no answer"
+            guard verdict == "ok" else { throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: verdict) }
+        }
+        let migrator = Schema.migrator()
+        if try pool.read(migrator.hasBeenSuperseded) {
+            throw BerthError(
+                .failedPrecondition, "metadata database \(path) was written by a newer version of Berth",
+                advice: "start the newer version, or move the file aside and import the images again")
+        }
+        try migrator.migrate(pool)
+        // FilePath.string of the main file only: SQLite gives -wal and -shm the same mode.
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path.string)
+        return pool
+    }
+
+    /// Runs `body` on a consistent snapshot of the database.
+    public func read<Value: Sendable>(
+        _ body: @escaping @Sendable (ReadTransaction) throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await pool.read { try body(ReadTransaction($0)) }
+        } catch {
+            throw Self.translate(error, path: path, doing: "read")
+        }
+    }
+
+    /// Runs `body` in one transaction: all of its changes are kept, or, if it throws, none.
+    public func write<Value: Sendable>(
+        durability: Durability = .powerLoss, _ body: @escaping @Sendable (WriteTransaction) throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await pool.writeWithoutTransaction { database in
+                // The writer is one connection, and the setting holds until the next write: it cannot leak.
+                try database.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")
+                var value: Value?
+                try database.inTransaction(.immediate) {
+                    value = try body(WriteTransaction(database))
+                    return .commit
+                }
+                guard let value else { throw BerthError(.internal, "a write transaction ended without a value") }
+                return value
+            }
+        } catch {
+            throw Self.translate(error, path: path, doing: "write")
+        }
+    }
+
+    /// Closes the file and lets another process open it. Later calls throw.
+    public func close() throws {
+        do {
+            try pool.close()
+        } catch {
+            throw Self.translate(error, path: path, doing: "close")
+        }
+        lock.release()
+    }
+
+    private static func translate(_ error: any Error, path: FilePath, doing what: String) -> any Error {
+        guard let failure = error as? DatabaseError else { return error }
+        switch failure.resultCode.primaryResultCode {
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+            return BerthError(
+                .dataLoss, "metadata database \(path) is damaged", cause: failure,
+                advice: "stop berthd, move \(path), \(path)-wal and \(path)-shm aside and start it again; "
+                    + "blobs stay, images have to be pulled or imported again")
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            return BerthError(
+                .unavailable, "metadata database \(path) is locked by another process", cause: failure,
+                advice: "close the program that has it open, or give each daemon its own --root")
+        case .SQLITE_FULL:
+            return BerthError(
+                .resourceExhausted, "no space left to \(what) metadata database \(path)", cause: failure,
+                advice: "free some space on its filesystem and repeat")
+        case .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_READONLY, .SQLITE_AUTH:
+            return BerthError(
+                .permissionDenied, "could not \(what) metadata database \(path)", cause: failure,
+                advice: "its directory must exist and be writable to root")
+        case .SQLITE_CONSTRAINT:
+            return BerthError(.alreadyExists, "could not \(what) metadata: a unique value exists already", cause: failure)
+        default:
+            return BerthError(.internal, "could not \(what) metadata database \(path)", cause: failure)
+        }
+    }
+}
+
+/// An exclusive lock that the kernel drops with the process, so that a killed daemon leaves none behind.
+private final class DatabaseLock: Sendable {
+    private let descriptor: Mutex<FileDescriptor?>
+
+    init(database: FilePath) throws {
+        let path = FilePath(database.string + ".lock")
+        let descriptor: FileDescriptor
+        do {
+            descriptor = try FileDescriptor.open(
+                path, .readWrite, options: [.create, .closeOnExec, .noFollow], permissions: [.ownerReadWrite])
+        } catch {
+            throw BerthError(
+                .permissionDenied, "could not open \(path)", cause: error,
+                advice: "its directory must exist and be writable to root")
+        }
+        guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
+            try? descriptor.close()
+            throw BerthError(
+                .unavailable, "metadata database \(database) is locked by another process",
+                advice: "another berthd uses this directory; give each daemon its own --root")
+        }
+        self.descriptor = Mutex(descriptor)
+    }
+
+    func release() {
+        let held = descriptor.withLock { held in
+            defer { held = nil }
+            return held
+        }
+        try? held?.close()
+    }
+
+    deinit { release() }
+}

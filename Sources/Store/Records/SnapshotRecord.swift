@@ -1,0 +1,137 @@
+internal import Core
+public import GRDB
+
+/// A snapshot: a layer directory with a parent.
+///
+///     prepare -> active --commit--> committed (may be a parent)
+///     view    -> view
+public struct SnapshotRecord: Codable, Sendable, Hashable {
+    public enum Kind: String, Codable, Sendable {
+        case active
+        case view
+        case committed
+    }
+
+    /// From ``WriteTransaction/nextSnapshotID()``; names the directory and is never used again, also after removal.
+    public let id: Int64
+    public var namespace: String
+    /// `overlayfs`.
+    public var snapshotter: String
+    /// The client's key while active, its name once committed.
+    public var key: String
+    public var parent: String?
+    public var kind: Kind
+    public var labels: [String: String]
+    /// Bytes and inodes used, measured at commit; 0 until then.
+    public var size: Int64
+    public var inodes: Int64
+    /// Nanoseconds since 1970.
+    public var createdAt: Int64
+    public var updatedAt: Int64
+
+    public init(
+        id: Int64, namespace: String, snapshotter: String, key: String, parent: String?, kind: Kind,
+        labels: [String: String] = [:], size: Int64 = 0, inodes: Int64 = 0, createdAt: Int64, updatedAt: Int64
+    ) {
+        self.id = id
+        self.namespace = namespace
+        self.snapshotter = snapshotter
+        self.key = key
+        self.parent = parent
+        self.kind = kind
+        self.labels = labels
+        self.size = size
+        self.inodes = inodes
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+    }
+}
+
+extension SnapshotRecord: FetchableRecord, PersistableRecord {
+    public static let databaseTableName = "snapshot"
+}
+
+extension SnapshotRecord.Kind: DatabaseValueConvertible {}
+
+extension ReadTransaction {
+    public func snapshot(_ key: String, snapshotter: String, namespace: String) throws -> SnapshotRecord? {
+        try SnapshotRecord.fetchOne(
+            database, key: ["namespace": namespace, "snapshotter": snapshotter, "key": key])
+    }
+
+    public func snapshot(id: Int64) throws -> SnapshotRecord? {
+        try SnapshotRecord.fetchOne(database, key: id)
+    }
+
+    /// In order of creation; of all namespaces or snapshotters where those are nil.
+    public func snapshots(namespace: String?, snapshotter: String? = nil) throws -> [SnapshotRecord] {
+        var request = SnapshotRecord.order(Column("id"))
+        if let namespace { request = request.filter(Column("namespace") == namespace) }
+        if let snapshotter { request = request.filter(Column("snapshotter") == snapshotter) }
+        return try request.fetchAll(database)
+    }
+
+    /// The snapshots whose parent is `key`.
+    public func children(ofSnapshot key: String, snapshotter: String, namespace: String) throws -> [SnapshotRecord] {
+        try SnapshotRecord
+            .filter(Column("namespace") == namespace && Column("snapshotter") == snapshotter && Column("parent") == key)
+            .order(Column("id")).fetchAll(database)
+    }
+
+    /// The snapshot and its parents, nearest first.
+    ///
+    /// - Throws: `BerthError` (`dataLoss`) if a parent is missing.
+    public func chain(ofSnapshot key: String, snapshotter: String, namespace: String) throws -> [SnapshotRecord] {
+        var chain: [SnapshotRecord] = []
+        var next: String? = key
+        while let key = next {
+            guard let record = try snapshot(key, snapshotter: snapshotter, namespace: namespace) else {
+                if chain.isEmpty { return [] }
+                throw BerthError(.dataLoss, "snapshot \"\(key)\", a parent of \"\(chain[0].key)\", is missing")
+            }
+            chain.append(record)
+            next = record.parent
+        }
+        return chain
+    }
+}
+
+extension WriteTransaction {
+    /// A number that was never given out before.
+    public func nextSnapshotID() throws -> Int64 {
+        let next = try Int64.fetchOne(
+            database,
+            sql: """
+                INSERT INTO counter (name, value) VALUES ('snapshot', 1)
+                ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value
+                """)
+        guard let next else { throw BerthError(.internal, "the snapshot counter has no value") }
+        return next
+    }
+
+    /// - Throws: `BerthError` (`alreadyExists`).
+    public func insert(_ snapshot: SnapshotRecord) throws {
+        try ensureNamespace(snapshot.namespace)
+        let existing = try self.snapshot(
+            snapshot.key, snapshotter: snapshot.snapshotter, namespace: snapshot.namespace)
+        guard existing == nil else {
+            throw BerthError(.alreadyExists, "snapshot \"\(snapshot.key)\" already exists")
+        }
+        try snapshot.insert(database)
+    }
+
+    /// Replaces the row of `snapshot.id`.
+    public func update(_ snapshot: SnapshotRecord) throws {
+        do {
+            try snapshot.update(database)
+        } catch RecordError.recordNotFound {
+            throw BerthError.notFound("snapshot", snapshot.key)
+        }
+    }
+
+    /// - Returns: whether it existed.
+    @discardableResult
+    public func deleteSnapshot(id: Int64) throws -> Bool {
+        try SnapshotRecord.deleteOne(database, key: id)
+    }
+}
