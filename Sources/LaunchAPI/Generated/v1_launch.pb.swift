@@ -1502,6 +1502,9 @@ public nonisolated struct Berth_Launch_V1_Failure: Sendable {
   /// More than errno tells ("hook exited with status 1: ...").
   public var detail: String = String()
 
+  /// The killed process of a `sibling` clone, for its parent (who called the launcher) to reap; 0 for none.
+  public var pid: Int32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -4866,7 +4869,7 @@ nonisolated extension Berth_Launch_V1_Created: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Berth_Launch_V1_Failure: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Failure"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}step\0\u{1}steps\0\u{1}words\0\u{1}error\0\u{1}path\0\u{1}detail\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}step\0\u{1}steps\0\u{1}words\0\u{1}error\0\u{1}path\0\u{1}detail\0\u{1}pid\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4880,6 +4883,7 @@ nonisolated extension Berth_Launch_V1_Failure: SwiftProtobuf.Message, SwiftProto
       case 4: try { try decoder.decodeSingularInt32Field(value: &self.error) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.path) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.detail) }()
+      case 7: try { try decoder.decodeSingularInt32Field(value: &self.pid) }()
       default: break
       }
     }
@@ -4904,6 +4908,9 @@ nonisolated extension Berth_Launch_V1_Failure: SwiftProtobuf.Message, SwiftProto
     if !self.detail.isEmpty {
       try visitor.visitSingularStringField(value: self.detail, fieldNumber: 6)
     }
+    if self.pid != 0 {
+      try visitor.visitSingularInt32Field(value: self.pid, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4914,6 +4921,7 @@ nonisolated extension Berth_Launch_V1_Failure: SwiftProtobuf.Message, SwiftProto
     if lhs.error != rhs.error {return false}
     if lhs.path != rhs.path {return false}
     if lhs.detail != rhs.detail {return false}
+    if lhs.pid != rhs.pid {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -7123,7 +7123,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__created__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__created__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__failure__field_descriptors[6] =
+static const ProtobufCFieldDescriptor berth__launch__v1__failure__field_descriptors[7] =
 {
   {
     "step",
@@ -7197,11 +7197,24 @@ static const ProtobufCFieldDescriptor berth__launch__v1__failure__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "pid",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__Failure, pid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__failure__field_indices_by_name[] = {
   5,   /* field[5] = detail */
   3,   /* field[3] = error */
   4,   /* field[4] = path */
+  6,   /* field[6] = pid */
   0,   /* field[0] = step */
   1,   /* field[1] = steps */
   2,   /* field[2] = words */
@@ -7209,7 +7222,7 @@ static const unsigned berth__launch__v1__failure__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__failure__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__failure__descriptor =
 {
@@ -7219,7 +7232,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__failure__descriptor =
   "Berth__Launch__V1__Failure",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Failure),
-  6,
+  7,
   berth__launch__v1__failure__field_descriptors,
   berth__launch__v1__failure__field_indices_by_name,
   1,  berth__launch__v1__failure__number_ranges,

@@ -1138,10 +1138,14 @@ struct  Berth__Launch__V1__Failure
    * More than errno tells ("hook exited with status 1: ...").
    */
   char *detail;
+  /*
+   * The killed process of a `sibling` clone, for its parent (who called the launcher) to reap; 0 for none.
+   */
+  int32_t pid;
 };
 #define BERTH__LAUNCH__V1__FAILURE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__failure__descriptor) \
-    , 0, 0, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , 0, 0, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Berth__Launch__V1__Warning

@@ -1,0 +1,83 @@
+internal import Core
+internal import LaunchAPI
+internal import LinuxKernel
+internal import SwiftProtobuf
+internal import SystemPackage
+
+/// One connection to a monitor: packets of Request and Reply.
+final class MonitorConnection: Sendable {
+    /// Larger plans travel in a descriptor.
+    static let inlinePlanLimit = 48 * 1024
+    private static let packetLimit = 64 * 1024
+
+    private let socket: OwnedDescriptor
+    private let path: FilePath
+
+    init(_ path: FilePath) throws {
+        self.path = path
+        do {
+            socket = try Syscall.connect(path, .sequencedPacket)
+        } catch Errno.noSuchFileOrDirectory, Errno.connectionRefused {
+            throw BerthError(.failedPrecondition, "the container is not running: its monitor at \(path) has ended")
+        } catch {
+            throw BerthError(.unavailable, "connect to monitor \(path)", cause: error)
+        }
+    }
+
+    func send(_ request: Berth_Launch_V1_Request, descriptors: [FileDescriptor] = []) async throws {
+        try await send(bytes: request.serializedBytes(), descriptors: descriptors)
+    }
+
+    func sendData(_ bytes: [UInt8]) async throws {
+        let data = Berth_Launch_V1_StreamData.with {
+            $0.stream = .stdin
+            $0.data = .init(bytes)
+        }
+        try await send(bytes: data.serializedBytes(), descriptors: [])
+    }
+
+    private func send(bytes: [UInt8], descriptors: [FileDescriptor]) async throws {
+        while true {
+            do {
+                _ = try Syscall.send(bytes, descriptors: descriptors, to: socket.fd, nonBlocking: true)
+                return
+            } catch Errno.resourceTemporarilyUnavailable {
+                try await Poller.shared.writable(socket.fd)
+            } catch Errno.brokenPipe, Errno.connectionReset {
+                throw BerthError(.failedPrecondition, "the monitor at \(path) has ended")
+            }
+        }
+    }
+
+    /// - Throws: `BerthError` where the monitor answered with a failure or not at all.
+    func reply() async throws -> Berth_Launch_V1_Reply { try await replyWithDescriptors().0 }
+
+    func replyWithDescriptors() async throws -> (Berth_Launch_V1_Reply, [OwnedDescriptor]) {
+        guard let reply = try await nextReply() else {
+            throw BerthError(.unavailable, "the monitor at \(path) ended without an answer")
+        }
+        return reply
+    }
+
+    /// - Returns: `nil` when the monitor has closed the connection.
+    func nextReply() async throws -> (Berth_Launch_V1_Reply, [OwnedDescriptor])? {
+        while true {
+            do {
+                let (bytes, descriptors) = try Syscall.receive(
+                    from: socket.fd, limit: Self.packetLimit, descriptorLimit: 1, nonBlocking: true)
+                if bytes.isEmpty { return nil }
+                let reply = try Berth_Launch_V1_Reply(serializedBytes: bytes)
+                if case .failure(let failure) = reply.reply { throw BerthError(launchFailure: failure) }
+                return (reply, descriptors)
+            } catch Errno.resourceTemporarilyUnavailable {
+                try await Poller.shared.readable(socket.fd)
+            } catch Errno.connectionReset {
+                return nil
+            }
+        }
+    }
+
+    func unexpected() -> BerthError {
+        BerthError(.internal, "the monitor at \(path) answered with something else than was asked for")
+    }
+}
