@@ -1,0 +1,126 @@
+public import SystemPackage
+
+/// How a host mounts its cgroups.
+public enum CgroupLayout: String, Sendable, CaseIterable {
+    /// cgroup2 alone, with the controllers.
+    case unified
+    /// cgroup v1 hierarchies alone.
+    case legacy
+    /// v1 hierarchies with the controllers, and a cgroup2 beside them (with none, or some that v1 does not use).
+    case hybrid
+}
+
+/// One mounted cgroup hierarchy.
+public struct CgroupHierarchy: Sendable, Hashable {
+    public let mountpoint: FilePath
+    /// The cgroup that is seen at the mountpoint; `/` unless cgroups are delegated without a cgroup namespace.
+    public let root: String
+    /// v1: as mounted (`cpu`, `cpuacct`, `name=systemd`). v2: what cgroup.controllers lists.
+    public let controllers: [String]
+    public let isUnified: Bool
+    /// The cgroup of this process in the hierarchy, as /proc/self/cgroup tells it.
+    public let ownPath: String
+
+    public init(
+        mountpoint: FilePath, root: String = "/", controllers: [String], isUnified: Bool, ownPath: String = "/"
+    ) {
+        self.mountpoint = mountpoint
+        self.root = root
+        self.controllers = controllers
+        self.isUnified = isUnified
+        self.ownPath = ownPath
+    }
+
+    /// The host directory of the cgroup `path` (absolute, in terms of /proc/self/cgroup).
+    public func directory(of path: String) -> FilePath {
+        var inner = FilePath(path)
+        if root != "/", inner.removePrefix(FilePath(root)) { inner = FilePath("/").pushing(inner) }
+        return mountpoint.pushing(inner.removingRootIfAny())
+    }
+}
+
+extension FilePath {
+    fileprivate func removingRootIfAny() -> FilePath {
+        FilePath(root: nil, components)
+    }
+}
+
+/// The cgroups of this host: what is mounted where, found out once.
+public struct CgroupHost: Sendable {
+    public let layout: CgroupLayout
+    public let hierarchies: [CgroupHierarchy]
+
+    public init(layout: CgroupLayout, hierarchies: [CgroupHierarchy]) {
+        self.layout = layout
+        self.hierarchies = hierarchies
+    }
+
+    /// Reads /proc/self/mountinfo and /proc/self/cgroup.
+    public static func detect() throws(Errno) -> CgroupHost {
+        let text = String(decoding: try Files.read("/proc/self/mountinfo", limit: 64 << 20), as: UTF8.self)
+        let own = try Files.readText("/proc/self/cgroup")
+        return parse(mountInfo: text, ownCgroups: own) { mountpoint in
+            let text = try? Files.readText(mountpoint.appending("cgroup.controllers"))
+            return (text ?? "").split(separator: " ").map(String.init)
+        }
+    }
+
+    /// - Parameter unifiedControllers: what cgroup.controllers at a cgroup2 mountpoint lists.
+    public static func parse(
+        mountInfo: String, ownCgroups: String, unifiedControllers: (FilePath) -> [String]
+    ) -> CgroupHost {
+        // Most lines of mountinfo are of other types: a substring search is cheaper than parsing each.
+        let relevant = mountInfo.split(separator: "\n").filter { $0.contains(" - cgroup") }
+        let mounts = MountTable.parse(relevant.joined(separator: "\n"))
+        let own = ownPaths(ownCgroups)
+
+        var hierarchies: [CgroupHierarchy] = []
+        var seen: Set<String> = []
+        for mount in mounts where seen.insert(mount.device).inserted {
+            let mountpoint = FilePath(mount.target)
+            if mount.type == "cgroup2" {
+                hierarchies.append(
+                    CgroupHierarchy(
+                        mountpoint: mountpoint, root: mount.root, controllers: unifiedControllers(mountpoint),
+                        isUnified: true, ownPath: own[""] ?? "/"))
+            } else {
+                let controllers = mount.superOptions.filter { option in own[option] != nil }
+                guard let first = controllers.first else { continue }
+                hierarchies.append(
+                    CgroupHierarchy(
+                        mountpoint: mountpoint, root: mount.root, controllers: controllers, isUnified: false,
+                        ownPath: own[first] ?? "/"))
+            }
+        }
+        let hasLegacy = hierarchies.contains { !$0.isUnified }
+        let hasUnified = hierarchies.contains { $0.isUnified }
+        let layout: CgroupLayout = hasLegacy ? (hasUnified ? .hybrid : .legacy) : .unified
+        return CgroupHost(layout: layout, hierarchies: hierarchies)
+    }
+
+    /// `N:CONTROLLERS:PATH` lines by controller; the key of the cgroup2 line is empty.
+    static func ownPaths(_ text: String) -> [String: String] {
+        var paths: [String: String] = [:]
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3 else { continue }
+            if fields[1].isEmpty {
+                paths[""] = String(fields[2])
+            } else {
+                for controller in fields[1].split(separator: ",") { paths[String(controller)] = String(fields[2]) }
+            }
+        }
+        return paths
+    }
+
+    public var unified: CgroupHierarchy? { hierarchies.first { $0.isUnified } }
+
+    /// The hierarchy that has `controller`; a v1 one first, since a controller is never in both.
+    public func hierarchy(of controller: String) -> CgroupHierarchy? {
+        hierarchies.first { $0.controllers.contains(controller) }
+    }
+
+    public var controllers: [String] {
+        Array(Set(hierarchies.flatMap(\.controllers))).sorted()
+    }
+}

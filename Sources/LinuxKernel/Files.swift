@@ -1,0 +1,147 @@
+internal import Glibc
+public import SystemPackage
+
+/// Whole files and trees of the host.
+public enum Files {
+    /// - Throws: `fileTooLarge` for more than `limit` bytes.
+    public static func read(_ path: FilePath, limit: Int) throws(Errno) -> [UInt8] {
+        try read(Syscall.open(path, [.readOnly]).fd, limit: limit)
+    }
+
+    /// From the descriptor's offset to the end.
+    public static func read(_ fd: FileDescriptor, limit: Int) throws(Errno) -> [UInt8] {
+        var bytes: [UInt8] = []
+        let size = Int(clamping: try Syscall.fstat(fd).size)
+        if size > limit { throw .fileTooLarge }
+        var room = max(size + 1, 4096)
+        while true {
+            let start = bytes.count
+            bytes.append(contentsOf: repeatElement(0, count: min(room, limit + 1 - start)))
+            let space = bytes.count - start
+            let taken = try Syscall.call {
+                bytes.withUnsafeMutableBytes { Glibc.read(fd.rawValue, $0.baseAddress! + start, space) }
+            }
+            bytes.removeLast(space - taken)
+            if taken == 0 { return bytes }
+            if bytes.count > limit { throw .fileTooLarge }
+            room = max(4096, bytes.count)
+        }
+    }
+
+    /// A small text file (procfs, sysfs, cgroupfs) without its last newline.
+    public static func readText(_ path: FilePath, limit: Int = 1 << 20) throws(Errno) -> String {
+        var bytes = try read(path, limit: limit)
+        if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// All of `bytes` in one write(2), as kernel files want it.
+    public static func writeKernelFile(_ path: FilePath, _ text: String) throws(Errno) {
+        let file = try Syscall.open(path, [.writeOnly])
+        try writeAll(file.fd, Array(text.utf8))
+    }
+
+    public static func writeAll(_ fd: FileDescriptor, _ bytes: some Collection<UInt8>) throws(Errno) {
+        let contiguous = Array(bytes)
+        var start = 0
+        while start < contiguous.count {
+            start += try Syscall.call {
+                contiguous.withUnsafeBytes {
+                    Glibc.write(fd.rawValue, $0.baseAddress! + start, contiguous.count - start)
+                }
+            }
+        }
+    }
+
+    /// Writes a temporary file beside `path` and renames it: a reader sees the old or the new content. Not fsynced.
+    public static func writeAtomically(
+        _ path: FilePath, _ bytes: some Collection<UInt8>, mode: UInt32 = 0o600
+    ) throws(Errno) {
+        try replace(path, bytes, mode: mode, durably: false)
+    }
+
+    /// As `writeAtomically`, and on the disk when it returns: temporary file, fsync, rename, fsync of the directory.
+    public static func writeDurably(
+        _ path: FilePath, _ bytes: some Collection<UInt8>, mode: UInt32 = 0o600
+    ) throws(Errno) {
+        try replace(path, bytes, mode: mode, durably: true)
+    }
+
+    private static func replace(
+        _ path: FilePath, _ bytes: some Collection<UInt8>, mode: UInt32, durably: Bool
+    ) throws(Errno) {
+        guard let name = path.lastComponent?.string else { throw .invalidArgument }
+        let parent = path.removingLastComponent()
+        let directory = try Syscall.open(parent.isEmpty ? "." : parent, [.readOnly, .directory])
+        let temporary = FilePath(".\(name.prefix(128)).\(String(UInt64.random(in: 0...UInt64.max), radix: 36))")
+        let file = try Syscall.open(
+            temporary, [.writeOnly, .create, .exclusive, .noFollow], mode: mode, in: directory.fd)
+        do throws(Errno) {
+            try Syscall.fchmod(file.fd, mode: mode)
+            try writeAll(file.fd, bytes)
+            if durably { try Syscall.fsync(file.fd) }
+            try Syscall.renameat2(temporary, in: directory.fd, to: FilePath(name), in: directory.fd)
+        } catch {
+            try? Syscall.unlinkat(temporary, in: directory.fd)
+            throw error
+        }
+        if durably { try Syscall.fsync(directory.fd) }
+    }
+
+    public static func exists(_ path: FilePath) -> Bool {
+        (try? Syscall.stat(path)) != nil
+    }
+
+    /// mkdir -p; an existing directory is kept as it is.
+    public static func makeDirectories(_ path: FilePath, mode: UInt32 = 0o755) throws(Errno) {
+        do throws(Errno) {
+            try Syscall.mkdirat(path, mode: mode)
+        } catch .fileExists {
+            guard try Syscall.stat(path, follow: true).kind == .directory else { throw .notDirectory }
+        } catch .noSuchFileOrDirectory {
+            let parent = path.removingLastComponent()
+            guard !parent.isEmpty, parent != path else { throw .noSuchFileOrDirectory }
+            try makeDirectories(parent, mode: mode)
+            do throws(Errno) { try Syscall.mkdirat(path, mode: mode) } catch .fileExists {}
+        }
+    }
+
+    /// rm -rf without following symbolic links; a missing path is no error. Mounts inside are not unmounted: `EBUSY`.
+    public static func removeTree(_ path: FilePath) throws(Errno) {
+        guard let name = path.lastComponent?.string else { throw .invalidArgument }
+        let parent = path.removingLastComponent()
+        do throws(Errno) {
+            let directory = try Syscall.open(parent.isEmpty ? "." : parent, [.path, .directory])
+            try removeTree(name: FilePath(name), in: directory.fd)
+        } catch .noSuchFileOrDirectory {}
+    }
+
+    static func removeTree(name: FilePath, in directory: FileDescriptor) throws(Errno) {
+        do throws(Errno) {
+            try Syscall.unlinkat(name, in: directory)
+            return
+        } catch .noSuchFileOrDirectory {
+            return
+        } catch .isDirectory {
+        } catch .notPermitted {
+            // Some filesystems answer EPERM for a directory; anything else is a true refusal.
+            guard try Syscall.stat(name, in: directory).kind == .directory else { throw .notPermitted }
+        }
+        let child = try Syscall.open(name, [.readOnly, .directory, .noFollow], in: directory)
+        for entry in try Syscall.list(child.fd) {
+            try removeTree(name: FilePath(entry), in: child.fd)
+        }
+        do throws(Errno) {
+            try Syscall.unlinkat(name, removeDirectory: true, in: directory)
+        } catch .noSuchFileOrDirectory {}
+    }
+
+    /// The entries of a directory, sorted; none where it does not exist.
+    public static func list(_ path: FilePath) throws(Errno) -> [String] {
+        do throws(Errno) {
+            return try Syscall.list(Syscall.open(path, [.readOnly, .directory]).fd).sorted()
+        } catch .noSuchFileOrDirectory {
+            return []
+        }
+    }
+}
