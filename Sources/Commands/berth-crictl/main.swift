@@ -1,1 +1,1 @@
-// placeholder
+await Crictl.start(Array(CommandLine.arguments.dropFirst()))

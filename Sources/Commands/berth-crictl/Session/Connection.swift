@@ -1,0 +1,109 @@
+internal import CRIAPI
+internal import Core
+internal import GRPCCore
+internal import GRPCNIOTransportHTTP2Posix
+private import Glibc
+private import Terminal
+
+/// The two services of a CRI runtime, over one connection or two.
+struct Connection: Sendable {
+    typealias Transport = HTTP2ClientTransport.Posix
+
+    let runtime: Runtime_V1_RuntimeService.Client<Transport>
+    let images: Runtime_V1_ImageService.Client<Transport>
+
+    /// Connects to the session's sockets for as long as `body` runs.
+    static func open<Result: Sendable>(_ body: @Sendable (Connection) async throws -> Result) async throws -> Result {
+        let session = Session.current
+        return try await client(session.runtimeSocket) { runtime in
+            guard session.imageSocket != session.runtimeSocket else {
+                return try await body(Connection(runtime: .init(wrapping: runtime), images: .init(wrapping: runtime)))
+            }
+            return try await client(session.imageSocket) { images in
+                try await body(Connection(runtime: .init(wrapping: runtime), images: .init(wrapping: images)))
+            }
+        }
+    }
+
+    private static func client<Result: Sendable>(
+        _ path: String, _ body: (GRPCClient<Transport>) async throws -> Result
+    ) async throws -> Result {
+        try probe(path)
+        let transport = try Transport(
+            target: .unixDomainSocket(path: path), transportSecurity: .plaintext,
+            // The path itself is no authority that a Go server would accept.
+            config: .defaults { $0.http2.authority = "localhost" })
+        return try await withGRPCClient(
+            transport: transport, interceptors: Session.current.isDebug ? [CallPrinter()] : [], handleClient: body)
+    }
+
+    /// gRPC would go on trying; what is wrong with the socket is known at once.
+    private static func probe(_ path: String) throws {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            throw BerthError(.invalidArgument, "socket path \(path) is longer than 107 bytes")
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result != 0 else { return }
+        let reason = errno
+        let advice: String? =
+            switch reason {
+            case EACCES, EPERM: "are you root?"
+            case ENOENT, ECONNREFUSED: path.contains("berth") ? "is berthd running?" : "is the runtime running?"
+            default: nil
+            }
+        throw BerthError(
+            .unavailable, "cannot connect to \(path): \(String(cString: strerror(reason)).lowercased())", advice: advice)
+    }
+
+    static func describe(_ error: RPCError) -> String {
+        var cause = ""
+        if let inner = error.cause, error.code == .unavailable { cause = ": \(inner)" }
+        switch error.code {
+        case .unimplemented: return "the runtime does not serve this call: \(error.message)"
+        case .deadlineExceeded:
+            return "no answer within the time limit (--timeout sets it): \(error.message)"
+        case .unavailable: return "the connection failed: \(error.message)\(cause)"
+        default: return error.message.isEmpty ? "\(error.code)" : error.message
+        }
+    }
+}
+
+/// Runs `body`, and puts what was being done in front of an error of the runtime.
+func doing<Result>(
+    _ what: String, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
+) async throws -> Result {
+    do {
+        return try await body()
+    } catch let error as RPCError {
+        throw BerthError(.internal, "\(what): \(Connection.describe(error))")
+    }
+}
+
+/// `--debug`: each call with its time on standard error.
+private struct CallPrinter: ClientInterceptor {
+    func intercept<Input: Sendable, Output: Sendable>(
+        request: StreamingClientRequest<Input>, context: ClientContext,
+        next: (StreamingClientRequest<Input>, ClientContext) async throws -> StreamingClientResponse<Output>
+    ) async throws -> StreamingClientResponse<Output> {
+        let start = ContinuousClock.now
+        let response = try await next(request, context)
+        let result =
+            switch response.accepted {
+            case .success: "ok"
+            case .failure(let error): "\(error.code): \(error.message)"
+            }
+        TerminalOutput.standardError.writeLine(
+            "\(context.descriptor.fullyQualifiedMethod): \(result) (\(start.duration(to: .now)))")
+        return response
+    }
+}
