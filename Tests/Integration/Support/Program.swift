@@ -92,20 +92,3 @@ struct Program: Sendable {
     }
 }
 
-/// Waits until `condition` holds, looking every 50 ms.
-///
-/// - Throws: `Timeout` that names `what` after `seconds`.
-func eventually(_ what: String, within seconds: Double = 10, _ condition: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(seconds)
-    while true {
-        if try await condition() { return }
-        guard ContinuousClock.now < deadline else { throw Timeout(what: what, seconds: seconds) }
-        try await Task.sleep(for: .milliseconds(50))
-    }
-}
-
-struct Timeout: Error, CustomStringConvertible {
-    let what: String
-    let seconds: Double
-    var description: String { "waited \(seconds) seconds for \(what)" }
-}
