@@ -1,0 +1,95 @@
+internal import CRIAPI
+internal import LinuxKernel
+internal import SystemPackage
+internal import TestSupport
+internal import Testing
+
+/// Debian's docker-registry, started on a free port of 127.0.0.1.
+private struct Registry {
+    let port: Int
+    private let process: ChildProcess
+
+    static func with(_ scratch: ScratchDirectory, _ body: (Registry) async throws -> Void) async throws {
+        let registry = try await Registry(scratch)
+        do {
+            try await body(registry)
+        } catch {
+            try? registry.process.signal(9)
+            _ = try? await registry.process.wait()
+            throw error
+        }
+        try registry.process.signal(9)
+        _ = try await registry.process.wait()
+    }
+
+    private init(_ scratch: ScratchDirectory) async throws {
+        let port = Int.random(in: 20000...29999)
+        self.port = port
+        let config = try scratch.file(
+            "registry.yml",
+            """
+            version: 0.1
+            storage:
+              filesystem:
+                rootdirectory: \(scratch.path)/registry
+            http:
+              addr: 127.0.0.1:\(port)
+            """)
+        let log = try FileDescriptor.open(
+            scratch.appending("registry.log"), .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
+        defer { try? log.close() }
+        process = try Spawn.spawn(
+            executable: Program.system("docker-registry").path, arguments: ["docker-registry", "serve", config.string],
+            environment: ["PATH=/usr/bin:/bin"], descriptors: [(log, 1), (log, 2)], newSession: true)
+        try await eventually("the registry to listen") {
+            try await Program.system("curl").run("-sf", "http://127.0.0.1:\(port)/v2/").code == 0
+        }
+    }
+}
+
+@Suite struct RegistryTests {
+    @Test func pulledImageRunsAndIsTheSameByTagDigestAndID() async throws {
+        try await Daemon.with(image: false) { daemon in
+            try await Registry.with(daemon.scratch) { registry in
+                let archive = daemon.scratch.appending("image.tar").string
+                try await Program.ours("berth-ctr").check(
+                    "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", "box:1", "--output", archive)
+                let reference = "127.0.0.1:\(registry.port)/library/box:1"
+                try await Program.system("skopeo").check(
+                    "copy", "--dest-tls-verify=false", "oci-archive:\(archive)", "docker://\(reference)")
+
+                let pulled = try await daemon.images {
+                    try await $0.pullImage(.with { $0.image = .with { $0.image = reference } }).imageRef
+                }
+                let byTag = try await status(daemon, reference)
+                #expect(byTag.id == pulled)
+                #expect(byTag.repoTags == [reference])
+                let digest = try #require(byTag.repoDigests.first)
+                #expect(try await status(daemon, digest).id == pulled)
+                #expect(try await status(daemon, pulled).id == pulled)
+
+                let config = daemon.podConfiguration("pulled")
+                let pod = try await daemon.runPod(config)
+                let container = try await daemon.startContainer(
+                    daemon.containerConfiguration("main", ["/bin/sh", "-c", "exit 9"]) { $0.image.image = reference },
+                    in: pod, config)
+                #expect(try await daemon.exit(of: container).exitCode == 9)
+            }
+        }
+    }
+
+    @Test func absentImageIsNamed() async throws {
+        try await Daemon.with(image: false) { daemon in
+            try await Registry.with(daemon.scratch) { registry in
+                let reference = "127.0.0.1:\(registry.port)/library/absent:1"
+                let output = try await daemon.crictl.run("pull", reference)
+                #expect(output.code == 1)
+                #expect(output.standardError.contains("library/absent:1"), "\(output)")
+            }
+        }
+    }
+
+    private func status(_ daemon: Daemon, _ image: String) async throws -> Runtime_V1_Image {
+        try await daemon.images { try await $0.imageStatus(.with { $0.image = .with { $0.image = image } }).image }
+    }
+}

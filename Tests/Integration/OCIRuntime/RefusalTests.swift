@@ -1,0 +1,44 @@
+internal import LinuxKernel
+internal import TestSupport
+internal import Testing
+
+@Suite struct OCIRefusalTests {
+    @Test(arguments: [
+        (".process.cwd = \"tmp\"", "process.cwd"),
+        ("del(.root)", "root"),
+        (".ociVersion = \"one\"", "ociVersion"),
+        (".linux.namespaces += [{\"type\": \"quantum\"}]", "quantum"),
+        (".linux.uidMappings = [{\"containerID\": 0, \"hostID\": 1000, \"size\": 1}]", "uidMappings"),
+        (".process.args = []", "process.args"),
+        (".process.capabilities.bounding = [\"CAP_NONE_SUCH\"]", "CAP_NONE_SUCH"),
+        (".process.rlimits = [{\"type\": \"RLIMIT_NONE\", \"soft\": 1, \"hard\": 1}]", "RLIMIT_NONE"),
+        (".mounts += [{\"destination\": \"/x\", \"type\": \"nosuchfs\", \"source\": \"none\"}]", "nosuchfs"),
+        (".process.args = [\"/no/such/program\"]", "/no/such/program"),
+    ])
+    func brokenConfigurationNamesTheFieldAndLeavesNothing(_ change: String, _ word: String) async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            try await fixture.configure(["/bin/true"], change)
+            let before = try HostSnapshot(of: fixture.scratch.path, mark: fixture.mark)
+            let output = try await fixture.run()
+            #expect(output.code != 0)
+            #expect(output.standardError.contains(word), "\(output)")
+            let left = try HostSnapshot(of: fixture.scratch.path, mark: fixture.mark).added(since: before)
+            #expect(left.filter { !$0.hasSuffix("/state") } == [])
+        }
+    }
+
+    @Test func configurationThatIsNoJSONIsRefused() async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            try fixture.scratch.file("bundle/config.json", "{\"ociVersion\": \"1.0.2\", \"ociVersion\": ")
+            let output = try await fixture.run()
+            #expect(output.code == 1)
+            #expect(output.standardError.contains("config.json"), "\(output)")
+        }
+    }
+
+    @Test func unknownFlagGetsTheNearest() async throws {
+        let output = try await Program.ours("berth-oci").run("run", "--bundel", "/x", "c1")
+        #expect(output.code != 0)
+        #expect(output.standardError.contains("--bundle"), "\(output)")
+    }
+}
