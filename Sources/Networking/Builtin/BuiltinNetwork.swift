@@ -1,0 +1,295 @@
+internal import Core
+internal import LinuxKernel
+public import Logging
+internal import Synchronization
+public import SystemPackage
+
+/// The network of nodes without CNI plugins: a bridge, a veth pair and host-local addresses for each pod, masquerade and
+/// host ports, all in-process over netlink and nftables.
+///
+/// State is what the kernel has, plus lease files under STATE/networks/NAME, so that a restarted daemon goes on.
+public final class BuiltinNetwork: PodNetwork {
+    public let configuration: BuiltinNetworkConfiguration
+    private let directory: FilePath
+    private let scopes: any NetworkScopes
+    private let logger: Logger
+    private let leases: LeaseDirectory
+    private let pods = KeyedLock<String>()
+    private let preparation = KeyedLock<String>()
+    private let host: BridgeHost
+    private let state = Mutex(State())
+
+    private struct State {
+        var prepared: BridgeHost.Prepared?
+        /// Pods with an operation under way, which garbage collection leaves alone.
+        var busy: [String: Int] = [:]
+    }
+
+    /// - Parameters:
+    ///   - stateDirectory: the daemon's, on a tmpfs: /run/berth.
+    ///   - hostNamespace: the network namespace that has the bridge.
+    public convenience init(
+        configuration: BuiltinNetworkConfiguration = BuiltinNetworkConfiguration(), stateDirectory: FilePath,
+        hostNamespace: FilePath = "/proc/self/ns/net", logger: Logger = Logger(label: "berth.network")
+    ) throws {
+        try self.init(
+            configuration: configuration, stateDirectory: stateDirectory,
+            scopes: KernelScopes(hostNamespace: hostNamespace), logger: logger)
+    }
+
+    init(
+        configuration: BuiltinNetworkConfiguration, stateDirectory: FilePath, scopes: any NetworkScopes, logger: Logger
+    ) throws {
+        try CNIRules.checkNetworkName(configuration.name)
+        _ = try configuration.sites()
+        self.configuration = configuration
+        self.scopes = scopes
+        self.logger = logger
+        directory = stateDirectory.appending("networks").appending(configuration.name)
+        leases = LeaseDirectory(path: directory)
+        host = BridgeHost(configuration: configuration, owner: stateDirectory.string)
+    }
+
+    public func status() async -> NetworkStatus {
+        let provider = "builtin \(configuration.name)"
+        do {
+            let prepared = try await prepare(anew: true)
+            return NetworkStatus(isReady: true, warnings: prepared.warnings, provider: provider)
+        } catch {
+            return .notReady("\(error)", provider: provider)
+        }
+    }
+
+    /// Whether the pod has a lease, which it has from the first step of `setUp` to the last one of `tearDown`.
+    public func holds(podID: String) throws -> Bool {
+        try !leases.leases(of: podID).isEmpty
+    }
+
+    public func setUp(_ request: PodNetworkRequest) async throws -> PodNetworkResult {
+        try validate(request)
+        return try await working(on: request.podID) {
+            let namespace = try scopes.open(request.networkNamespace)
+            let prepared = try await prepare(anew: false)
+            if let problem = prepared.filterProblem, let mapping = request.portMappings.first(where: { $0.hostPort != 0 }) {
+                throw BerthError(.failedPrecondition, "host port \(mapping) is not possible: \(problem)")
+            }
+            if try holds(podID: request.podID) { try await clear(request.podID, interface: request.interfaceName) }
+            return try await withRollback { rollback in
+                rollback.onFailure("take down the network of pod \(request.podID)") { [self] in
+                    try await clear(request.podID, interface: request.interfaceName)
+                }
+                return try await connect(request, namespace, prepared)
+            }
+        }
+    }
+
+    private func connect(
+        _ request: PodNetworkRequest, _ namespace: OwnedDescriptor, _ prepared: BridgeHost.Prepared
+    ) async throws -> PodNetworkResult {
+        let link = PodLink(podID: request.podID, interface: request.interfaceName)
+        let taken = try leases.allocate(
+            podID: request.podID, interface: request.interfaceName, pools: prepared.site.pools)
+        let addresses = try taken.map { try IPAddressPrefix($0.address, length: $0.range.subnet.length) }
+        let routes = try routes(for: taken.map(\.range))
+        let hairpin = configuration.hairpin
+        try await scopes.inHost { scope in
+            try link.connect(
+                scope, bridge: prepared.index, mtu: prepared.mtu, hairpin: hairpin, namespace: namespace.rawValue)
+        }
+        let end = try await scopes.inside(namespace) { scope in
+            try link.configure(scope, addresses: addresses, routes: routes)
+        }
+        let ports = forwards(prepared.site.bridge)
+        if request.portMappings.contains(where: { $0.hostPort != 0 }) {
+            try await scopes.inHost { scope in
+                try ports.add(request.portMappings, to: addresses.map(\.address), podID: request.podID, scope)
+            }
+        }
+        logger.debug(
+            "pod connected",
+            metadata: ["pod": "\(request.podID)", "addresses": "\(addresses)", "link": "\(link.hostName)"])
+        return PodNetworkResult(
+            interfaces: [
+                .init(name: prepared.site.bridge, mtu: prepared.mtu.map(Int.init)), .init(name: link.hostName),
+                .init(
+                    name: request.interfaceName, mac: end.hardwareAddressText, mtu: end.mtu.map(Int.init),
+                    sandbox: request.networkNamespace.string),
+            ], addresses: addresses, routes: routes, dns: configuration.dns)
+    }
+
+    private func routes(for ranges: [AddressPool.Range]) throws -> [PodNetworkResult.Route] {
+        func gateway(_ family: IPAddress.Family) -> IPAddress? {
+            ranges.first { $0.gateway.family == family }?.gateway
+        }
+        guard let routes = configuration.routes else {
+            guard configuration.isGateway else { return [] }
+            return IPAddress.Family.allCases.compactMap { family in
+                gateway(family).map { .init(destination: .all(family), gateway: $0) }
+            }
+        }
+        return routes.compactMap { route in
+            guard let hop = route.gateway ?? gateway(route.destination.address.family) else { return nil }
+            return .init(destination: route.destination.network, gateway: hop)
+        }
+    }
+
+    public func tearDown(_ request: PodNetworkRequest) async throws {
+        try await working(on: request.podID) {
+            try await clear(request.podID, interface: request.interfaceName)
+        }
+    }
+
+    /// In reverse order of `connect`; the lease goes last, so that nobody else gets an address that is still in use.
+    private func clear(_ podID: String, interface: String) async throws {
+        let link = PodLink(podID: podID, interface: interface)
+        let bridge = state.withLock { $0.prepared?.site.bridge }
+        let host = host
+        try await scopes.inHost { [self] scope in
+            try link.disconnect(scope)
+            for bridge in try bridge.map({ [$0] }) ?? host.bridges(scope, adopted: true) { try forwards(bridge).remove(podID: podID, scope) }
+        }
+        try leases.release(podID: podID)
+    }
+
+    public func check(_ request: PodNetworkRequest) async throws {
+        try await working(on: request.podID) {
+            let prepared = try await prepare(anew: false)
+            let held = try leases.leases(of: request.podID)
+            let link = PodLink(podID: request.podID, interface: request.interfaceName)
+            var addresses: [IPAddressPrefix] = []
+            var ranges: [AddressPool.Range] = []
+            for pool in prepared.site.pools {
+                guard
+                    let (lease, range) = held.lazy.compactMap({ lease in
+                        pool.ranges.first { $0.contains(lease.address) }.map { (lease, $0) }
+                    }).first
+                else { throw BerthError(.failedPrecondition, "pod \(request.podID) has no address in the built-in network") }
+                addresses.append(try IPAddressPrefix(lease.address, length: range.subnet.length))
+                ranges.append(range)
+            }
+            let (expected, routes, ports) = (addresses, try routes(for: ranges), forwards(prepared.site.bridge))
+            try await scopes.inHost { scope in
+                try link.checkHost(scope, bridge: prepared)
+                try ports.check(
+                    request.portMappings, to: expected.map(\.address), podID: request.podID, scope)
+            }
+            try await scopes.inside(scopes.open(request.networkNamespace)) { scope in
+                try link.checkPod(scope, addresses: expected, routes: routes)
+            }
+        }
+    }
+
+    public func collectGarbage(keeping: Set<String>) async throws {
+        let kept = state.withLock { keeping.union($0.busy.keys) }
+        let bridge = state.withLock { $0.prepared?.site.bridge }
+        let host = host
+        try await scopes.inHost { [self] scope in
+            let aliases = Set(kept.map { PodLink(podID: $0, interface: "").alias })
+            for bridge in try bridge.map({ [$0] }) ?? host.bridges(scope, adopted: true) {
+                try host.deletePodLinks(scope, bridge: bridge, except: aliases)
+                try forwards(bridge).remove(except: kept, scope)
+            }
+        }
+        try leases.release(except: kept)
+    }
+
+    /// Undoes everything on the host: pods' interfaces, the bridge, the elements and, if empty, the table of nft, leases.
+    /// Sysctls stay as they are: others may rely on them meanwhile.
+    public func removeAll() async throws {
+        try await preparation.withLock("") {
+            state.withLock { $0.prepared = nil }
+            let host = host
+            try await scopes.inHost { [self] scope in
+                let own = try host.bridges(scope, adopted: false)
+                for bridge in try host.bridges(scope, adopted: true) {
+                    try host.deletePodLinks(scope, bridge: bridge, except: [])
+                    try forwards(bridge).removeNetwork(scope)
+                    guard own.contains(bridge) else { continue }
+                    try scope.routing.perform(.deleteLink(bridge), accepting: [Errno.noSuchDevice.rawValue])
+                }
+            }
+            try leases.release(except: [])
+            leases.forget()
+            do throws(Errno) { try Files.removeTree(directory) } catch {
+                throw BerthError(.internal, "remove \(directory)", cause: error)
+            }
+            // Stays where another network has its directory.
+            try? Syscall.unlinkat(directory.removingLastComponent(), removeDirectory: true)
+        }
+    }
+
+    private func forwards(_ bridge: String) -> PortForwards {
+        PortForwards(directory: directory.appending("ports"), bridge: bridge)
+    }
+
+    private func validate(_ request: PodNetworkRequest) throws {
+        try CNIRules.checkContainerID(request.podID)
+        try CNIRules.checkInterfaceName(request.interfaceName)
+        if request.bandwidth != nil {
+            throw BerthError(.unimplemented, "the built-in network does not limit bandwidth", advice: "use CNI plugins")
+        }
+        if !request.ipRanges.isEmpty {
+            throw BerthError(.unimplemented, "the built-in network takes no ranges of single pods", advice: "use CNI plugins")
+        }
+        if !configuration.portMappings, let mapping = request.portMappings.first(where: { $0.hostPort != 0 }) {
+            throw BerthError(
+                .failedPrecondition, "host port \(mapping) is not possible: network \(configuration.name) has no portmap")
+        }
+    }
+
+    /// One operation at a time per pod.
+    private func working<Result>(on podID: String, _ body: () async throws -> Result) async throws -> Result {
+        state.withLock { $0.busy[podID, default: 0] += 1 }
+        defer {
+            state.withLock {
+                let left = ($0.busy[podID] ?? 1) - 1
+                $0.busy[podID] = left > 0 ? left : nil
+            }
+        }
+        return try await pods.withLock(podID, body)
+    }
+
+    /// - Parameter anew: look at everything again; else a bridge that is still there is enough.
+    private func prepare(anew: Bool) async throws -> BridgeHost.Prepared {
+        try await preparation.withLock("") {
+            let host = host
+            let known = anew ? nil : state.withLock { $0.prepared }
+            let prepared = try await scopes.inHost { scope in
+                if let known, try scope.routing.link(named: known.site.bridge)?.index == known.index { return known }
+                return try host.prepare(scope)
+            }
+            let isNews = state.withLock { state in
+                defer { state.prepared = prepared }
+                return state.prepared?.warnings != prepared.warnings
+            }
+            if isNews {
+                for warning in prepared.warnings { logger.warning("\(warning)") }
+            }
+            return prepared
+        }
+    }
+}
+
+extension BridgeHost {
+    /// The bridges of this daemon's network: found, not made.
+    ///
+    /// - Parameter adopted: also a configured one that somebody else made.
+    func bridges(_ scope: any NetworkScope, adopted: Bool) throws -> [String] {
+        let candidates = Set(try configuration.sites().map(\.bridge))
+        let isFixed = configuration.placement != .automatic
+        return try scope.routing.links().filter { link in
+            guard link.kind == "bridge", candidates.contains(link.name) else { return false }
+            return link.alias == alias || adopted && isFixed && !(link.alias ?? "").hasPrefix("berth bridge ")
+        }.map(\.name)
+    }
+
+    /// Deletes the pods' interfaces on `bridge`, but those with the aliases in `kept`.
+    func deletePodLinks(_ scope: any NetworkScope, bridge: String, except kept: Set<String>) throws {
+        let links = try scope.routing.links()
+        guard let index = links.first(where: { $0.name == bridge })?.index else { return }
+        for link in links where link.master == index {
+            guard let alias = link.alias, alias.hasPrefix(PodLink.aliasPrefix), !kept.contains(alias) else { continue }
+            try scope.routing.perform(.deleteLink(link.name), accepting: [Errno.noSuchDevice.rawValue])
+        }
+    }
+}

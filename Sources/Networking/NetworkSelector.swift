@@ -1,0 +1,53 @@
+internal import Core
+
+/// The node's network: CNI where a configuration is there, else the built-in one; looked at anew on each call.
+///
+/// A pod stays with the network that set it up, whatever the configuration says later.
+public struct NetworkSelector: PodNetwork {
+    private let cni: CNINetwork
+    private let builtin: BuiltinNetwork
+    private let requiresCNI: Bool
+
+    /// - Parameter requiresCNI: never fall back to the built-in network.
+    public init(cni: CNINetwork, builtin: BuiltinNetwork, requiresCNI: Bool = false) {
+        self.cni = cni
+        self.builtin = builtin
+        self.requiresCNI = requiresCNI
+    }
+
+    /// A directory with nothing but broken files is an operator's mistake, not a wish for the built-in network.
+    private var usesCNI: Bool { requiresCNI || cni.hasFiles }
+
+    public func status() async -> NetworkStatus {
+        usesCNI ? await cni.status() : await builtin.status()
+    }
+
+    public func setUp(_ request: PodNetworkRequest) async throws -> PodNetworkResult {
+        if usesCNI {
+            if try builtin.holds(podID: request.podID) { try await builtin.tearDown(request) }
+            return try await cni.setUp(request)
+        }
+        if cni.holds(podID: request.podID) { try await cni.tearDown(request) }
+        return try await builtin.setUp(request)
+    }
+
+    public func tearDown(_ request: PodNetworkRequest) async throws {
+        if cni.holds(podID: request.podID) { try await cni.tearDown(request) }
+        if try builtin.holds(podID: request.podID) { try await builtin.tearDown(request) }
+    }
+
+    public func check(_ request: PodNetworkRequest) async throws {
+        if cni.holds(podID: request.podID) {
+            try await cni.check(request)
+        } else {
+            try await builtin.check(request)
+        }
+    }
+
+    public func collectGarbage(keeping: Set<String>) async throws {
+        var failure: (any Error)?
+        do { try await cni.collectGarbage(keeping: keeping) } catch { failure = error }
+        try await builtin.collectGarbage(keeping: keeping)
+        if let failure { throw failure }
+    }
+}
