@@ -1,3 +1,4 @@
+internal import CKernel
 internal import Glibc
 public import SystemPackage
 
@@ -5,7 +6,7 @@ extension EntryCalls {
     public static func setAttribute(
         _ descriptor: FileDescriptor, _ attribute: Name, _ value: UnsafeRawBufferPointer
     ) throws(Errno) {
-        try check { Glibc.fsetxattr(descriptor.rawValue, attribute, value.baseAddress, value.count, 0) }
+        try Syscall.check(berth_fsetxattr(descriptor.rawValue, attribute, value.baseAddress, value.count, 0))
     }
 
     /// Sets an attribute of an entry that cannot be opened for it (symbolic link, device, fifo).
@@ -15,7 +16,7 @@ extension EntryCalls {
         var failure: Errno?
         withPath(directory, name) { path in
             do throws(Errno) {
-                try check { Glibc.lsetxattr(path, attribute, value.baseAddress, value.count, 0) }
+                try Syscall.check(berth_lsetxattr(path, attribute, value.baseAddress, value.count, 0))
             } catch {
                 failure = error
             }
@@ -31,8 +32,8 @@ extension EntryCalls {
         var value: [UInt8]?
         withPath(directory, name) { path in
             let bytes = [UInt8](unsafeUninitializedCapacity: 65536) { buffer, initialized in
-                let count = Glibc.lgetxattr(path, attribute, buffer.baseAddress, buffer.count)
-                if count < 0 { failure = Errno(rawValue: errno) }
+                let count = buffer.baseAddress.map { berth_lgetxattr(path, attribute, $0, buffer.count) } ?? 0
+                if count < 0 { failure = Errno(rawValue: CInt(truncatingIfNeeded: -count)) }
                 initialized = max(0, count)
             }
             value = bytes
@@ -47,16 +48,14 @@ extension EntryCalls {
         var failure: Errno?
         var list: [UInt8] = []
         withPath(directory, name) { path in
-            let size = Glibc.llistxattr(path, nil, 0)
+            let size = berth_llistxattr(path, nil, 0)
             guard size > 0 else {
-                if size < 0 { failure = Errno(rawValue: errno) }
+                if size < 0 { failure = Errno(rawValue: CInt(truncatingIfNeeded: -size)) }
                 return
             }
             list = [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
-                let count = buffer.withMemoryRebound(to: CChar.self) {
-                    Glibc.llistxattr(path, $0.baseAddress, $0.count)
-                }
-                if count < 0 { failure = Errno(rawValue: errno) }
+                let count = buffer.withMemoryRebound(to: CChar.self) { berth_llistxattr(path, $0.baseAddress, $0.count) }
+                if count < 0 { failure = Errno(rawValue: CInt(truncatingIfNeeded: -count)) }
                 initialized = max(0, count)
             }
         }
@@ -132,12 +131,12 @@ extension EntryCalls {
 
     /// Makes everything on the filesystem of `descriptor` durable.
     public static func synchronizeFilesystem(_ descriptor: FileDescriptor) throws(Errno) {
-        try check { Glibc.syncfs(descriptor.rawValue) }
+        try Syscall.check(berth_syncfs(descriptor.rawValue))
     }
 
     /// Starts writing dirty pages out and does not wait, so that a later fsync or syncfs has less left to do.
     public static func startWriteback(_ descriptor: FileDescriptor, from offset: Int64, count: Int64) {
-        _ = Glibc.sync_file_range(descriptor.rawValue, off64_t(offset), off64_t(count), UInt32(2))
+        _ = berth_sync_file_range(descriptor.rawValue, offset, count, 2)
     }
 
     /// Names in a directory, without `.` and `..`, each ending with a NUL.

@@ -88,23 +88,15 @@ public enum EntryCalls {
     public static func setTimes(
         _ directory: FileDescriptor, _ name: Name, seconds: Int64, nanoseconds: Int64
     ) throws(Errno) {
-        let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds))
-        var times = (time, time)
-        try withUnsafePointer(to: &times) { pointer throws(Errno) in
-            try pointer.withMemoryRebound(to: timespec.self, capacity: 2) { times throws(Errno) in
-                try check { Glibc.utimensat(directory.rawValue, name, times, AT_SYMLINK_NOFOLLOW) }
-            }
-        }
+        let times = [timespec](
+            repeating: timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds)), count: 2)
+        try check { Glibc.utimensat(directory.rawValue, name, times, AT_SYMLINK_NOFOLLOW) }
     }
 
     public static func setTimes(_ descriptor: FileDescriptor, seconds: Int64, nanoseconds: Int64) throws(Errno) {
-        let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds))
-        var times = (time, time)
-        try withUnsafePointer(to: &times) { pointer throws(Errno) in
-            try pointer.withMemoryRebound(to: timespec.self, capacity: 2) { times throws(Errno) in
-                try check { Glibc.futimens(descriptor.rawValue, times) }
-            }
-        }
+        let times = [timespec](
+            repeating: timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds)), count: 2)
+        try check { Glibc.futimens(descriptor.rawValue, times) }
     }
 
     /// The target of a symbolic link, of at most 4096 bytes.
