@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 internal import LaunchAPI
 internal import LinuxKernel
 internal import SwiftProtobuf

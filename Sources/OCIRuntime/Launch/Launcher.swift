@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 internal import Glibc
 public import LaunchAPI
 public import LinuxKernel

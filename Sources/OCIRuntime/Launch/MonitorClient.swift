@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 public import LaunchAPI
 public import LinuxKernel
 internal import SwiftProtobuf

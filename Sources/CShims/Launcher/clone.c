@@ -1,0 +1,128 @@
+// The step that makes the container's first process.
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "launch.h"
+
+pid_t bl_clone(uint64_t flags, int exit_signal, int cgroup, int *pidfd)
+{
+    struct clone_args arguments = {
+        .flags = flags | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .exit_signal = (uint64_t)exit_signal,
+    };
+    if (cgroup >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)cgroup;
+    }
+    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    // Seccomp profiles of outer containers answer ENOSYS, since they cannot look at clone3's flags.
+    if (pid < 0 && errno == ENOSYS && cgroup < 0)
+        pid = (pid_t)syscall(SYS_clone, (flags | CLONE_PIDFD) | (unsigned)exit_signal, NULL, pidfd, NULL, NULL);
+    return pid;
+}
+
+// The monitor's pipes. The child's ends go into child_streams.
+static int make_streams(struct bl_launch *launch, struct bl_error *error)
+{
+    const Berth__Launch__V1__Stdio *stdio = launch->plan->stdio;
+    if (!stdio || !launch->plan->monitor)
+        return 0;
+    launch->monitor_terminal = stdio->terminal;
+    if (stdio->terminal)
+        return 0;
+    for (int i = 0; i < 3; i++) {
+        int ends[2];
+        if (i == 0 && !stdio->stdin) {
+            launch->child_streams[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+            if (launch->child_streams[0] < 0)
+                return bl_fail(error, errno, "/dev/null", NULL);
+            continue;
+        }
+        if (pipe2(ends, O_CLOEXEC) < 0)
+            return bl_fail(error, errno, NULL, "make a pipe");
+        launch->child_streams[i] = ends[i == 0 ? 0 : 1];
+        launch->streams[i] = ends[i == 0 ? 1 : 0];
+        // Only the monitor's end: O_NONBLOCK belongs to the open file, and the container's end must block.
+        if (fcntl(launch->streams[i], F_SETFL, O_NONBLOCK) < 0)
+            return bl_fail(error, errno, NULL, "make a pipe");
+    }
+    return 0;
+}
+
+// A HOST join_namespace of a PID namespace is for this clone only: what the monitor forks later starts in its own.
+static int leave_joined_pid_namespace(struct bl_launch *launch, struct bl_error *error)
+{
+    for (uint32_t i = 0; i < launch->step; i++) {
+        const bl_step *step = launch->plan->steps[i];
+        if (step->action_case != BL_ACTION(JOIN_NAMESPACE) || !(step->join_namespace->type & CLONE_NEWPID))
+            continue;
+        cleanup_close int own = openat(launch->host_proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
+        if (own < 0 || setns(own, CLONE_NEWPID) < 0)
+            return bl_fail(error, errno, "/proc/self/ns/pid", "return to the own PID namespace");
+        return 0;
+    }
+    return 0;
+}
+
+int bl_step_clone(struct bl_launch *launch, const Berth__Launch__V1__Clone *action, struct bl_error *error)
+{
+    int pair[2];
+    if (make_streams(launch, error) < 0)
+        return -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return bl_fail(error, errno, NULL, "make the baton's socket");
+
+    cleanup_close int cgroup = -1;
+    if (action->cgroup[0]) {
+        cgroup = open(action->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (cgroup < 0) {
+            int code = errno;
+            close(pair[0]);
+            close(pair[1]);
+            return bl_fail(error, code, action->cgroup, NULL);
+        }
+    }
+    // A sibling is the caller's child, and takes its exit signal from this process's own.
+    uint64_t flags = action->flags | (action->sibling ? (uint64_t)CLONE_PARENT : 0);
+    int exit_signal = action->sibling ? 0 : SIGCHLD;
+    int pidfd = -1;
+    bool joined = cgroup >= 0;
+    pid_t pid = bl_clone(flags, exit_signal, cgroup, &pidfd);
+    if (pid < 0 && cgroup >= 0 && errno != EPERM && errno != EACCES && errno != EAGAIN && errno != ENOMEM) {
+        // CLONE_INTO_CGROUP is not known before Linux 5.7, and takes cgroup2 directories only.
+        joined = false;
+        pid = bl_clone(flags, exit_signal, -1, &pidfd);
+    }
+    if (pid == 0) {
+        close(pair[0]);
+        launch->sync = pair[1];
+        bl_child_main(launch);
+    }
+    int code = errno;
+    close(pair[1]);
+    for (int i = 0; i < 3; i++)
+        bl_close(&launch->child_streams[i]);
+    if (pid < 0) {
+        close(pair[0]);
+        return bl_fail(error, code, joined ? action->cgroup : NULL, "flags %#llx", (unsigned long long)flags);
+    }
+    launch->sync = pair[0];
+    launch->child = pid;
+    launch->child_pidfd = pidfd;
+    launch->sibling = action->sibling;
+    if (!joined && action->cgroup[0]) {
+        char path[4096], text[16];
+        int length = snprintf(text, sizeof text, "%d", pid);
+        if (snprintf(path, sizeof path, "%s/cgroup.procs", action->cgroup) >= (int)sizeof path)
+            return bl_fail(error, ENAMETOOLONG, action->cgroup, NULL);
+        if (bl_write_file(AT_FDCWD, path, text, (size_t)length) < 0)
+            return bl_fail(error, errno, path, NULL);
+    }
+    return leave_joined_pid_namespace(launch, error);
+}

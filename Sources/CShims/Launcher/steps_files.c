@@ -1,0 +1,65 @@
+// Host files: cgroup directories and their values.
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "launch.h"
+
+int bl_step_make_directory(struct bl_launch *launch, const Berth__Launch__V1__MakeDirectory *action,
+                           struct bl_error *error)
+{
+    mode_t mode = action->mode ? action->mode : 0755;
+    // Mostly only the last component is missing.
+    if (mkdir(action->path, mode) == 0)
+        return bl_undo_push(launch, BL_UNDO_RMDIR, action->path) < 0 ? bl_fail(error, errno, action->path, NULL) : 0;
+    if (errno == EEXIST)
+        return 0;
+    if (errno != ENOENT)
+        return bl_fail(error, errno, action->path, NULL);
+    cleanup_free char *path = strdup(action->path);
+    if (!path)
+        return bl_fail(error, errno, action->path, NULL);
+    for (char *slash = path; slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash)
+            *slash = 0;
+        if (mkdir(path, mode) == 0) {
+            if (bl_undo_push(launch, BL_UNDO_RMDIR, path) < 0)
+                return bl_fail(error, errno, path, NULL);
+        } else if (errno != EEXIST) {
+            return bl_fail(error, errno, path, NULL);
+        }
+        if (slash)
+            *slash = '/';
+    }
+    return 0;
+}
+
+int bl_step_write_file(struct bl_launch *launch, const Berth__Launch__V1__WriteFile *action, struct bl_error *error)
+{
+    (void)launch;
+    if (bl_write_file(AT_FDCWD, action->path, action->value.data, action->value.len) < 0)
+        return bl_fail(error, errno, action->path, "write \"%.*s\"", (int)(action->value.len < 128 ? action->value.len : 128),
+                       (const char *)action->value.data);
+    return 0;
+}
+
+int bl_step_join_cgroup(struct bl_launch *launch, const Berth__Launch__V1__JoinCgroup *action, struct bl_error *error)
+{
+    char path[4096], text[16] = "0";
+    if (snprintf(path, sizeof path, "%s/tasks", action->directory) >= (int)sizeof path - 8)
+        return bl_fail(error, ENAMETOOLONG, action->directory, NULL);
+    // A single-threaded process that writes "0" to `tasks` of cgroup v1 moves without the kernel's lock over all
+    // forks and exits, for which it else waits through an RCU grace period. cgroup2 has no such file.
+    if (launch->is_child && bl_write_file(AT_FDCWD, path, text, 1) == 0)
+        return 0;
+    if (launch->is_child && errno != ENOENT)
+        return bl_fail(error, errno, path, NULL);
+    snprintf(path, sizeof path, "%s/cgroup.procs", action->directory);
+    int length = snprintf(text, sizeof text, "%d", launch->is_child ? 0 : launch->child);
+    if (!launch->is_child && launch->child <= 0)
+        return bl_fail(error, EINVAL, path, "no process was cloned yet");
+    if (bl_write_file(AT_FDCWD, path, text, (size_t)length) < 0)
+        return bl_fail(error, errno, path, NULL);
+    return 0;
+}

@@ -1,0 +1,92 @@
+// The container's root: opened, and later become this process's root.
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "launch.h"
+#include "mounts.h"
+#include "paths.h"
+
+int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoot *action, struct bl_error *error)
+{
+    // First of all, so that no mount of the container reaches the host.
+    if (action->propagation && mount(NULL, "/", NULL, action->propagation, NULL) < 0)
+        return bl_fail(error, errno, "/", "propagation %#llx", (unsigned long long)action->propagation);
+    // pivot_root(2) wants a mount point.
+    cleanup_close int tree = bl_clone_tree(AT_FDCWD, action->path, true, error);
+    if (tree < 0)
+        return -1;
+    cleanup_close int folder = open(action->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return bl_fail(error, errno, action->path, NULL);
+    if (bl_attach(tree, folder, action->path, error) < 0)
+        return -1;
+    if (action->readonly &&
+        bl_set_attributes(tree, action->path, MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) < 0)
+        return -1;
+    bl_close(&launch->root);
+    // The clone's own descriptor refers to its root, whatever is mounted over the path.
+    launch->root = bl_take(&tree);
+    return 0;
+}
+
+// Makes the mount private that the root's mount lies on: pivot_root(2) refuses a shared one. Its own root is the next
+// directory upwards that is a mount's root (STATX_ATTR_MOUNT_ROOT, Linux 5.8).
+static int make_parent_private(int root)
+{
+    cleanup_close int folder = openat(root, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (int depth = 0; folder >= 0 && depth < 4096; depth++) {
+        struct statx status;
+        if (statx(folder, "", AT_EMPTY_PATH, 0, &status) < 0)
+            return -1;
+        if (status.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+            return mount(NULL, bl_fd_path(folder).text, NULL, MS_PRIVATE, NULL);
+        int upper = openat(folder, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        bl_close(&folder);
+        folder = upper;
+    }
+    return -1;
+}
+
+static int pivot(int root, struct bl_error *error)
+{
+    if (fchdir(root) < 0)
+        return bl_fail(error, errno, NULL, "enter the root");
+    if (syscall(SYS_pivot_root, ".", ".") < 0) {
+        if (errno != EINVAL || make_parent_private(root) < 0)
+            return bl_fail(error, errno, NULL, "pivot_root");
+        if (syscall(SYS_pivot_root, ".", ".") < 0)
+            return bl_fail(error, errno, NULL, "pivot_root");
+    }
+    // The old root lies on the new one now, and "." is the old one. Its unmounting must not reach the host.
+    if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
+        return bl_fail(error, errno, NULL, "detach the old root");
+    return 0;
+}
+
+static int move(int root, struct bl_error *error)
+{
+    if (fchdir(root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+        return bl_fail(error, errno, NULL, "move the root");
+    return 0;
+}
+
+int bl_step_pivot_root(struct bl_launch *launch, const Berth__Launch__V1__PivotRoot *action, struct bl_error *error)
+{
+    if (launch->root < 0)
+        return bl_fail(error, EINVAL, NULL, "no root was opened");
+    if ((action->no_pivot ? move : pivot)(launch->root, error) < 0)
+        return -1;
+    if (chdir("/") < 0)
+        return bl_fail(error, errno, "/", NULL);
+    bl_close(&launch->root);
+    int root = bl_root(launch, error);
+    if (root < 0)
+        return -1;
+    if (action->propagation &&
+        bl_set_attributes(root, "/", 0, 0, action->propagation, -1, action->propagation & MS_REC, error) < 0)
+        return -1;
+    return action->readonly ? bl_set_attributes(root, "/", MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) : 0;
+}
