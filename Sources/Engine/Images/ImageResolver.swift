@@ -1,0 +1,125 @@
+internal import Core
+internal import Images
+internal import OCISpec
+private import Synchronization
+
+/// What an image is on this host: the manifest chosen for the platform, and its config.
+struct ResolvedImage: Sendable {
+    /// The named descriptor: a manifest, or an index that has the manifest in it.
+    var target: Descriptor
+    var manifest: Descriptor
+    var config: Descriptor
+    var layers: [Descriptor]
+    var document: ImageConfig
+
+    /// The chain ID of all layers (image-spec, config.md, "Layer ChainID"); `nil` for an image without layers.
+    ///
+    /// - Throws: `BerthError` (`invalidArgument`) if the config has another number of layers than the manifest.
+    var chainID: Digest? {
+        get throws {
+            guard document.rootfs.diffIDs.count == layers.count else {
+                throw BerthError(
+                    .invalidArgument,
+                    "image config \(config.digest) has \(document.rootfs.diffIDs.count) diffIDs, but manifest "
+                        + "\(manifest.digest) has \(layers.count) layers")
+            }
+            guard var chain = document.rootfs.diffIDs.first else { return nil }
+            for diffID in document.rootfs.diffIDs.dropFirst() {
+                chain = try Digest.of(Array("\(chain) \(diffID)".utf8))
+            }
+            return chain
+        }
+    }
+
+    /// Bytes of manifest, config and compressed layers.
+    var size: Int64 { manifest.size + config.size + layers.reduce(0) { $0 + $1.size } }
+}
+
+/// Finds manifest and config of targets, and remembers them: a digest never stands for anything else.
+final class ImageResolver: Sendable {
+    /// Indexes in indexes deeper than this are refused.
+    private static let depthLimit = 4
+    private static let cacheLimit = 1024
+
+    private let blobs: ContentStore
+    private let platform: Platform
+    private let cache = Mutex<[Digest: ResolvedImage]>([:])
+
+    init(blobs: ContentStore, platform: Platform) {
+        self.blobs = blobs
+        self.platform = platform
+    }
+
+    /// - Throws: `BerthError`: `notFound` if a blob is missing or no manifest fits the platform; `dataLoss` or
+    ///   `invalidArgument` if one is damaged or malformed.
+    func resolve(_ target: Descriptor) throws -> ResolvedImage {
+        if let known = cache.withLock({ $0[target.digest] }), blobs.contains(known.config.digest) { return known }
+        let (descriptor, manifest) = try manifest(of: target, depth: 0)
+        let document = try ImageConfig.decode(
+            blobs.read(manifest.config, limit: ImageConfig.sizeLimit), what: "image config \(manifest.config.digest)")
+        let resolved = ResolvedImage(
+            target: target, manifest: descriptor, config: manifest.config, layers: manifest.layers, document: document)
+        cache.withLock { cache in
+            if cache.count >= Self.cacheLimit { cache.removeAll() }
+            cache[target.digest] = resolved
+        }
+        return resolved
+    }
+
+    func forget(_ digest: Digest) {
+        cache.withLock { $0[digest] = nil }
+    }
+
+    private func manifest(of descriptor: Descriptor, depth: Int) throws -> (Descriptor, Manifest) {
+        guard depth < Self.depthLimit else {
+            throw BerthError(.invalidArgument, "index \(descriptor.digest) is nested more than \(Self.depthLimit) deep")
+        }
+        switch try document(of: descriptor) {
+        case .manifest(let manifest):
+            return (descriptor, manifest)
+        case .index(let index):
+            guard let chosen = index.manifest(for: platform) else {
+                throw BerthError(.notFound, "index \(descriptor.digest) has no manifest for platform \(platform)")
+            }
+            return try self.manifest(of: chosen, depth: depth + 1)
+        }
+    }
+
+    func document(of descriptor: Descriptor) throws -> ImageDocument {
+        try ImageDocument.decode(
+            blobs.read(descriptor, limit: ImageDocument.sizeLimit), mediaType: descriptor.mediaType,
+            what: "\(descriptor.digest)")
+    }
+
+    /// All blobs that `target` consists of, as far as they are here: each with the labels that make the collector
+    /// keep what it refers to, named as containerd's clients name them.
+    func tree(of target: Descriptor) throws -> [(descriptor: Descriptor, labels: [String: String])] {
+        var result: [(Descriptor, [String: String])] = []
+        var seen: Set<Digest> = []
+        func visit(_ descriptor: Descriptor, depth: Int) throws {
+            guard blobs.contains(descriptor.digest), seen.insert(descriptor.digest).inserted else { return }
+            guard depth < Self.depthLimit, descriptor.mediaType.isIndex || descriptor.mediaType.isManifest else {
+                result.append((descriptor, [:]))
+                return
+            }
+            var labels: [String: String] = [:]
+            switch try document(of: descriptor) {
+            case .index(let index):
+                for (position, child) in index.manifests.enumerated() where blobs.contains(child.digest) {
+                    labels["\(GarbageGraph.contentReference).m.\(position)"] = child.digest.description
+                    try visit(child, depth: depth + 1)
+                }
+            case .manifest(let manifest):
+                labels["\(GarbageGraph.contentReference).config"] = manifest.config.digest.description
+                try visit(manifest.config, depth: depth + 1)
+                for (position, layer) in manifest.layers.enumerated() where blobs.contains(layer.digest) {
+                    labels["\(GarbageGraph.contentReference).l.\(position)"] = layer.digest.description
+                    try visit(layer, depth: depth + 1)
+                }
+            }
+            result.append((descriptor, labels))
+        }
+        try visit(target, depth: 0)
+        return result
+    }
+}

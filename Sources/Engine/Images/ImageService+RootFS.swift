@@ -1,0 +1,83 @@
+internal import Core
+public import Images
+internal import OCISpec
+internal import Store
+public import SystemPackage
+
+/// Root filesystems of containers: one active snapshot each, over the image's layers.
+///
+/// The snapshot is kept by the container's record of the same ID; until that is there it is pinned in memory, so that a
+/// daemon killed in between leaves a snapshot that the next start removes.
+extension ImageService {
+    /// The writable root filesystem of a new container, unpacking the image first where that has not happened.
+    ///
+    /// - Parameter image: what ``status(of:namespace:)`` takes.
+    /// - Throws: `BerthError`: `notFound` without the image; `alreadyExists` if the container has one already.
+    public func prepareRootFS(
+        containerID: String, image: String, namespace: String = criNamespace
+    ) async throws -> OverlayMount {
+        try Identifier.validate(containerID)
+        guard let found = try await find(image, namespace: namespace).first else {
+            throw BerthError.notFound("image", image)
+        }
+        // The config of an unpacked image refers to its top layer, which keeps it: no lease is needed for what is there.
+        let scope = StorageScope(namespace: namespace)
+        let chain = try found.image.chainID
+        if let chain, try await !storage.snapshotter(scope).unpacked(chain) {
+            try await leases.withLease(namespace: namespace, for: "container \(containerID)") { leased in
+                _ = try await unpack(found.image, scope: leased)
+            }
+        }
+        storage.collector.pin(containerID)
+        do {
+            return try overlay(
+                await storage.snapshotter(scope).prepare(containerID, parent: chain?.description))
+        } catch {
+            storage.collector.unpin(containerID)
+            throw error
+        }
+    }
+
+    /// How to mount the root filesystem of a container that has one.
+    public func rootFS(containerID: String, namespace: String = criNamespace) async throws -> OverlayMount {
+        try overlay(await storage.snapshotter(StorageScope(namespace: namespace)).mounts(containerID))
+    }
+
+    /// Removes a container's root filesystem; one that is not there is not an error.
+    public func removeRootFS(containerID: String, namespace: String = criNamespace) async throws {
+        defer { storage.collector.unpin(containerID) }
+        do {
+            try await storage.snapshotter(StorageScope(namespace: namespace)).remove(containerID)
+        } catch let error as BerthError where error.code == .notFound {
+            return
+        }
+    }
+
+    /// What the container wrote: the writable layer alone.
+    public func rootFSUsage(containerID: String, namespace: String = criNamespace) async throws -> SnapshotUsage {
+        try await storage.snapshotter(StorageScope(namespace: namespace)).usage(containerID)
+    }
+
+    /// The layer directories of an image, the topmost first, for looking a file up without mounting anything.
+    public func layerDirectories(of image: String, namespace: String = criNamespace) async throws -> [FilePath] {
+        guard let found = try await find(image, namespace: namespace).first else {
+            throw BerthError.notFound("image", image)
+        }
+        return try await leases.withLease(namespace: namespace, for: "layers of \(image)") { scope in
+            guard let top = try await unpack(found.image, scope: scope) else { return [] }
+            return try await storage.snapshotter(scope).layerDirectories(top.description)
+        }
+    }
+
+    /// Containers always get an overlay, also over an image without layers, which has an empty directory below.
+    private func overlay(_ mounts: SnapshotMounts) throws -> OverlayMount {
+        switch mounts {
+        case .overlay(let overlay): return overlay
+        case .bind(let source, _):
+            let directory = source.removingLastComponent()
+            return OverlayMount(
+                lower: [try storage.emptyDirectory().string], upper: source.string,
+                work: directory.appending("work").string)
+        }
+    }
+}

@@ -1,0 +1,94 @@
+internal import Core
+internal import OCISpec
+internal import Store
+
+extension ImageService {
+    /// All images that are whole for this host, by ID. Names whose content is not here (a client is still fetching it, or
+    /// fetched another platform) are left out.
+    public func list(namespace: String = criNamespace) async throws -> [ImageStatus] {
+        Self.group(resolved(try await allNamed(namespace: namespace)))
+    }
+
+    /// The image that `reference` means: a name in Docker's short or long form, an ID (with or without `sha256:`, also
+    /// the beginning of one), or the digest of a manifest or index.
+    ///
+    /// - Returns: `nil` if there is none.
+    /// - Throws: `BerthError` (`invalidArgument`) if the beginning of an ID fits several images.
+    public func status(of reference: String, namespace: String = criNamespace) async throws -> ImageStatus? {
+        guard let id = try await find(reference, namespace: namespace).first?.image.config.digest else { return nil }
+        let all = resolved(try await allNamed(namespace: namespace)).filter { $0.image.config.digest == id }
+        return Self.group(all).first
+    }
+
+    typealias Resolved = (name: NamedImage, image: ResolvedImage)
+
+    /// The names that `reference` means, all of the same image.
+    func find(_ reference: String, namespace: String) async throws -> [Resolved] {
+        guard !reference.isEmpty else {
+            throw BerthError.invalid(field: "image", value: "", rule: "must not be empty")
+        }
+        let names = Self.spellings(of: reference)
+        let exact = try await storage.database.read { transaction in
+            try names.compactMap { try transaction.image($0, namespace: namespace) }
+        }
+        if let image = exact.first.map(NamedImage.init), let resolved = try? resolver.resolve(image.target) {
+            return [(image, resolved)]
+        }
+        let all = resolved(try await allNamed(namespace: namespace))
+        if let digest = try? Digest(reference) {
+            return all.filter {
+                [$0.image.config.digest, $0.image.manifest.digest, $0.name.target.digest].contains(digest)
+            }
+        }
+        // NAME@DIGEST also finds an image that was pulled by tag and has that digest.
+        if let wanted = try? ImageReference(reference), let digest = wanted.digest {
+            return all.filter { entry in
+                (try? ImageReference(entry.name.name))?.name == wanted.name
+                    && [entry.name.target.digest, entry.image.manifest.digest].contains(digest)
+            }
+        }
+        guard reference.utf8.count >= 4, reference.utf8.allSatisfy({ Self.isHex($0) }) else { return [] }
+        let candidates = all.filter { $0.image.config.digest.hex.hasPrefix(reference) }
+        guard Set(candidates.map(\.image.config.digest)).count <= 1 else {
+            throw BerthError.invalid(field: "image", value: reference, rule: "is the beginning of several image IDs")
+        }
+        return candidates
+    }
+
+    /// The names under which `reference` may be stored: as it is, and completed as Docker does.
+    static func spellings(of reference: String) -> [String] {
+        guard let parsed = try? ImageReference(reference) else { return [reference] }
+        let whole = parsed.withDefaultTag.description
+        return whole == reference ? [reference] : [whole, reference]
+    }
+
+    private func resolved(_ names: [NamedImage]) -> [Resolved] {
+        names.compactMap { name in
+            guard let image = try? resolver.resolve(name.target) else { return nil }
+            return (name, image)
+        }
+    }
+
+    private static func group(_ entries: [Resolved]) -> [ImageStatus] {
+        Dictionary(grouping: entries) { $0.image.config.digest }.compactMap { id, entries in
+            guard let image = entries.first?.image else { return nil }
+            var status = ImageStatus(
+                id: id, tags: [], digests: [], manifest: image.manifest.digest, size: image.size, config: image.document,
+                labels: [:])
+            for entry in entries {
+                status.labels.merge(entry.name.labels) { first, _ in first }
+                guard let reference = try? ImageReference(entry.name.name) else { continue }
+                if reference.digest != nil {
+                    status.digests.append(entry.name.name)
+                } else {
+                    status.tags.append(entry.name.name)
+                }
+            }
+            return status
+        }.sorted { $0.id.hex < $1.id.hex }
+    }
+
+    private static func isHex(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+    }
+}

@@ -1,0 +1,42 @@
+public import Core
+internal import Images
+internal import OCISpec
+internal import Store
+
+extension ImageService {
+    /// Unpacks all layers of the image that `reference` means, where that has not happened.
+    ///
+    /// - Returns: the chain ID of the topmost layer; `nil` for an image without layers.
+    @discardableResult
+    public func unpack(_ reference: String, namespace: String = criNamespace) async throws -> Digest? {
+        guard let found = try await find(reference, namespace: namespace).first else {
+            throw BerthError.notFound("image", reference)
+        }
+        return try await leases.withLease(namespace: namespace, for: "unpack \(reference)") { scope in
+            try await unpack(found.image, scope: scope)
+        }
+    }
+
+    /// As ``unpack(_:namespace:)``, with the layers held by the lease of `scope` until the config refers to them.
+    func unpack(_ image: ResolvedImage, scope: StorageScope) async throws -> Digest? {
+        guard let chain = try image.chainID else { return nil }
+        // Two containers of one image that has not been unpacked yet must not do it twice.
+        return try await unpacking.withLock("\(scope.namespace) \(chain)") {
+            let snapshotter = try storage.snapshotter(scope)
+            if try await !snapshotter.unpacked(chain) {
+                let unpacker = ImageUnpacker(content: storage.blobs, snapshotter: snapshotter)
+                try await unpacker.unpack(layers: image.layers, diffIDs: image.document.rootfs.diffIDs)
+            }
+            let label = GarbageGraph.snapshotReference + ImageStorage.snapshotterName
+            let config = image.config.digest
+            let isLabelled = try await storage.database.read {
+                try $0.content(config, namespace: scope.namespace)?.labels[label] == chain.description
+            }
+            if !isLabelled {
+                _ = try await content.update(
+                    config, labels: [label: chain.description], replacingAll: false, namespace: scope.namespace)
+            }
+            return chain
+        }
+    }
+}

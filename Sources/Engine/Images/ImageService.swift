@@ -1,0 +1,65 @@
+internal import Core
+public import Images
+public import Logging
+public import OCISpec
+public import Store
+public import SystemPackage
+
+public typealias ImageDescriptor = OCISpec.Descriptor
+public typealias ImageMediaType = OCISpec.MediaType
+
+/// Images: from a registry or an archive into the content store, unpacked into snapshots, and away again.
+///
+/// One for each daemon; everything is per namespace. What an operation creates is held by a lease until an image refers
+/// to it, so that neither the garbage collector nor a crash sees a half-made image: after `kill -9` the next
+/// ``recover()`` finds either the whole image or leftovers, which it removes.
+public final class ImageService: Sendable {
+    /// The namespace that CRI works in.
+    public static let criNamespace = "k8s.io"
+
+    let storage: ImageStorage
+    let registry: RegistryClient
+    /// What is chosen from an index that has several.
+    public let platform: Platform
+    /// One pull per image and namespace at a time.
+    let pulls = SharedPulls()
+    let resolver: ImageResolver
+    let unpacking = KeyedLock<String>()
+
+    public let content: ContentService
+    public let snapshots: SnapshotService
+    public let leases: LeaseService
+    public let namespaces: NamespaceService
+    public let diff: DiffService
+    public var events: EventBus { storage.events }
+
+    /// - Parameter root: the directory of `content/` and `snapshots/`; must exist.
+    public init(
+        root: FilePath, database: Database, registry: RegistryClient, platform: Platform = .host,
+        logger: Logger = Logger(label: "images")
+    ) throws {
+        storage = try ImageStorage(root: root, database: database, logger: logger)
+        self.registry = registry
+        self.platform = platform
+        resolver = ImageResolver(blobs: storage.blobs, platform: platform)
+        content = ContentService(storage: storage)
+        snapshots = SnapshotService(storage: storage)
+        leases = LeaseService(storage: storage)
+        namespaces = NamespaceService(database: database, events: storage.events)
+        diff = DiffService(storage: storage)
+    }
+
+    /// Finishes and removes what a killed daemon left. To be called once, before anything else.
+    public func recover() async throws {
+        let report = try await storage.collector.sweepLeftovers()
+        guard report != GarbageCollector.Report() else { return }
+        storage.logger.notice(
+            "removed what earlier runs left",
+            metadata: ["blobs": "\(report.blobs)", "snapshots": "\(report.snapshots)", "leases": "\(report.leases)"])
+    }
+
+    /// Removes content and snapshots that nothing refers to, now. Happens by itself after removals.
+    public func collectGarbage() async throws {
+        try await storage.collector.collect()
+    }
+}

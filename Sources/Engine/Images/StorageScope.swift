@@ -1,0 +1,29 @@
+internal import Core
+internal import Store
+
+/// Where an operation works: a namespace, and a lease that shall hold what it creates.
+public struct StorageScope: Sendable, Hashable {
+    public var namespace: String
+    public var lease: String?
+
+    public init(namespace: String, lease: String? = nil) {
+        self.namespace = namespace
+        self.lease = lease
+    }
+}
+
+/// What a lease can hold, in containerd's words.
+enum LeaseResource {
+    static let content = "content"
+    static let ingests = "ingests"
+    static func snapshots(_ snapshotter: String) -> String { "snapshots/\(snapshotter)" }
+}
+
+extension WriteTransaction {
+    /// Lets the lease of `scope`, if it has one, hold the resource.
+    func hold(_ id: String, type: String, in scope: StorageScope) throws {
+        guard let lease = scope.lease else { return }
+        guard try self.lease(lease, namespace: scope.namespace) != nil else { throw BerthError.notFound("lease", lease) }
+        try put(LeaseResourceRecord(namespace: scope.namespace, lease: lease, type: type, id: id))
+    }
+}
