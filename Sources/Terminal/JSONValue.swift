@@ -68,47 +68,55 @@ public indirect enum JSONValue: Equatable, Sendable {
 }
 
 extension JSONValue {
-    /// Indented by two blanks, without a newline at the end; empty lists and objects stay on their line.
-    public func rendered() -> String {
+    /// Over several lines, without a newline at the end; empty lists and objects stay on their line.
+    ///
+    /// - Parameter indentation: blanks for each level: two as crictl prints, four as ctr does.
+    public func rendered(indentation: Int = 2) -> String {
         var text = ""
-        write(into: &text, indent: 0)
+        write(into: &text, margin: "", step: String(repeating: " ", count: indentation))
         return text
     }
 
-    private func write(into text: inout String, indent: Int) {
+    /// On one line, without blanks.
+    public func renderedCompactly() -> String {
+        var text = ""
+        write(into: &text, margin: nil, step: "")
+        return text
+    }
+
+    /// - Parameter margin: what a line begins with; `nil` for everything on one line.
+    private func write(into text: inout String, margin: String?, step: String) {
         switch self {
         case .null: text += "null"
         case .bool(let value): text += value ? "true" : "false"
         case .number(let digits): text += digits
         case .string(let value): Self.quote(value, into: &text)
         case .array(let elements):
-            Self.writeBlock("[", "]", count: elements.count, indent: indent, into: &text) { index, text in
-                elements[index].write(into: &text, indent: indent + 1)
+            Self.writeBlock("[", "]", count: elements.count, margin: margin, step: step, into: &text) { index, inner, text in
+                elements[index].write(into: &text, margin: inner, step: step)
             }
         case .object(let members):
-            Self.writeBlock("{", "}", count: members.count, indent: indent, into: &text) { index, text in
+            Self.writeBlock("{", "}", count: members.count, margin: margin, step: step, into: &text) { index, inner, text in
                 Self.quote(members[index].key, into: &text)
-                text += ": "
-                members[index].value.write(into: &text, indent: indent + 1)
+                text += inner == nil ? ":" : ": "
+                members[index].value.write(into: &text, margin: inner, step: step)
             }
         }
     }
 
     private static func writeBlock(
-        _ open: String, _ close: String, count: Int, indent: Int, into text: inout String,
-        element: (Int, inout String) -> Void
+        _ open: String, _ close: String, count: Int, margin: String?, step: String, into text: inout String,
+        element: (Int, String?, inout String) -> Void
     ) {
+        let inner = margin.map { $0 + step }
         text += open
-        guard count > 0 else {
-            text += close
-            return
-        }
         for index in 0..<count {
-            text += index == 0 ? "\n" : ",\n"
-            text += String(repeating: "  ", count: indent + 1)
-            element(index, &text)
+            if index > 0 { text += "," }
+            if let inner { text += "\n" + inner }
+            element(index, inner, &text)
         }
-        text += "\n" + String(repeating: "  ", count: indent) + close
+        if count > 0, let margin { text += "\n" + margin }
+        text += close
     }
 
     private static func quote(_ value: String, into text: inout String) {

@@ -6,6 +6,7 @@ private import Terminal
 struct Exec: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec", abstract: "Run a command in a running container",
+        usage: "berth-crictl exec [options] [container-id] command [arg ...]",
         discussion: """
             The container's ID is left out where one of --image, --label, --last, --latest, --name, --pod or --state
             selects containers. Without -i and -t the command runs to its end and its output is shown then (ExecSync);
@@ -58,7 +59,7 @@ struct Exec: AsyncParsableCommand {
 
     @Argument(
         parsing: .captureForPassthrough,
-        help: ArgumentHelp("Container ID or the beginning of one, command and its arguments", valueName: "container-id command"))
+        help: ArgumentHelp("Container ID or the beginning of one, then the command and its arguments", valueName: "arg"))
     var arguments: [String]
 
     private var isSelecting: Bool {

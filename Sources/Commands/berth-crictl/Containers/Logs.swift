@@ -88,6 +88,7 @@ struct Logs: AsyncParsableCommand {
         var file = try LogFile(path: path)
         if tail >= 0 { try file.skipToLast(tail) }
         var isRunning = true
+        var pauses = 0
         while !filter.isFull {
             let bytes = try file.read()
             if !bytes.isEmpty {
@@ -99,7 +100,8 @@ struct Logs: AsyncParsableCommand {
             // What was written before the container ended is read once more after it is known to have ended.
             guard isRunning else { break }
             try await Task.sleep(for: .milliseconds(100))
-            isRunning = try await isStillRunning(id, cri)
+            pauses += 1
+            if pauses.isMultiple(of: 5) { isRunning = await isStillRunning(id, cri) }
         }
         filter.finish().forEach(Self.write)
         if let first = filter.malformed.first {
@@ -107,8 +109,8 @@ struct Logs: AsyncParsableCommand {
         }
     }
 
-    /// Asked at each pause of the log; a container that was removed has ended.
-    private func isStillRunning(_ id: String, _ cri: Connection) async throws -> Bool {
+    /// A container that was removed has ended.
+    private func isStillRunning(_ id: String, _ cri: Connection) async -> Bool {
         guard let status = try? await cri.containerStatus(id).status else { return false }
         return status.state == .containerRunning || status.state == .containerCreated
     }
