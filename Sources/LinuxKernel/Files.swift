@@ -5,7 +5,10 @@ public import SystemPackage
 public enum Files {
     /// - Throws: `fileTooLarge` for more than `limit` bytes.
     public static func read(_ path: FilePath, limit: Int) throws(Errno) -> [UInt8] {
-        try read(Syscall.open(path, [.readOnly]).fd, limit: limit)
+        // The owner has to live until the last use of its descriptor.
+        let file = try Syscall.open(path, [.readOnly])
+        defer { file.close() }
+        return try read(file.fd, limit: limit)
     }
 
     /// From the descriptor's offset to the end.
@@ -139,7 +142,9 @@ public enum Files {
     /// The entries of a directory, sorted; none where it does not exist.
     public static func list(_ path: FilePath) throws(Errno) -> [String] {
         do throws(Errno) {
-            return try Syscall.list(Syscall.open(path, [.readOnly, .directory]).fd).sorted()
+            let directory = try Syscall.open(path, [.readOnly, .directory])
+            defer { directory.close() }
+            return try Syscall.list(directory.fd).sorted()
         } catch .noSuchFileOrDirectory {
             return []
         }

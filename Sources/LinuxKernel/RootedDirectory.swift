@@ -47,11 +47,15 @@ public final class RootedDirectory: Sendable {
 
     public func status(_ path: FilePath, follow: Bool = false) throws(Errno) -> FileStatus {
         if path.isEmpty { return try Syscall.fstat(descriptor.fd) }
-        return try Syscall.fstat(open(path, follow ? [.path] : [.path, .noFollow]).fd)
+        let file = try open(path, follow ? [.path] : [.path, .noFollow])
+        defer { file.close() }
+        return try Syscall.fstat(file.fd)
     }
 
     public func list(_ path: FilePath = "") throws(Errno) -> [String] {
-        try Syscall.list(open(path, [.readOnly, .directory]).fd)
+        let directory = try open(path, [.readOnly, .directory])
+        defer { directory.close() }
+        return try Syscall.list(directory.fd)
     }
 
     public func readLink(_ path: FilePath) throws(Errno) -> String {
