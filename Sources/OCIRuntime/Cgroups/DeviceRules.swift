@@ -1,0 +1,58 @@
+internal import Core
+public import LinuxKernel
+public import OCISpec
+
+/// Device access of a container's cgroup.
+public enum DeviceRules {
+    public typealias Rule = RuntimeSpec.Linux.Resources.DeviceRule
+
+    /// What every container may use, whatever its rules (the default devices, terminals and mknod of any number).
+    public static let always: [Rule] =
+        [
+            Rule(allow: true, type: "c", access: "m"), Rule(allow: true, type: "b", access: "m"),
+        ]
+        + [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)].map { major, minor in
+            Rule(allow: true, type: "c", major: major, minor: minor, access: "rwm")
+        } + [Rule(allow: true, type: "c", major: 136, access: "rwm")]
+
+    /// The rules of `spec` in their order, then `always` and its own devices.
+    public static func effective(_ spec: RuntimeSpec) -> [Rule] {
+        var rules = spec.linux?.resources?.devices ?? []
+        guard !rules.isEmpty else { return [] }
+        rules += always
+        for device in spec.linux?.devices ?? [] where device.type != "p" {
+            rules.append(
+                Rule(
+                    allow: true, type: device.type == "b" ? "b" : "c", major: device.major, minor: device.minor,
+                    access: "rwm"))
+        }
+        return rules
+    }
+
+    /// For devices.allow and devices.deny of v1.
+    public static func legacyWrites(_ rules: [Rule]) -> [CgroupWrite] {
+        var writes: [CgroupWrite] = []
+        var seen: Set<CgroupWrite> = []
+        for rule in rules {
+            let file = rule.allow ? "devices.allow" : "devices.deny"
+            let type = rule.type ?? "a"
+            let access = rule.access ?? ""
+            let everything =
+                (type == "a" || type.isEmpty) && (rule.major ?? -1) < 0 && (rule.minor ?? -1) < 0
+            let write: CgroupWrite
+            if everything {
+                // Starts anew: what was written before no longer matters.
+                write = CgroupWrite("devices", file, "a")
+                writes.removeAll()
+                seen.removeAll()
+            } else {
+                let major = rule.major.flatMap { $0 < 0 ? nil : "\($0)" } ?? "*"
+                let minor = rule.minor.flatMap { $0 < 0 ? nil : "\($0)" } ?? "*"
+                write = CgroupWrite(
+                    "devices", file, "\(type) \(major):\(minor) \(access.isEmpty ? "rwm" : access)")
+            }
+            if seen.insert(write).inserted { writes.append(write) }
+        }
+        return writes
+    }
+}

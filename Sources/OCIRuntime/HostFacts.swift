@@ -1,0 +1,47 @@
+internal import Core
+public import LinuxKernel
+internal import SystemPackage
+
+/// What the plan compiler must know of this host. Found out once; tests make it by hand.
+public struct HostFacts: Sendable {
+    public var cgroups: CgroupHost
+    /// CPUs and memory nodes of the root v1 cpuset; `nil` where there is none.
+    public var cpuset: (cpus: String, mems: String)?
+    /// Permitted capabilities of this process, as bits by number.
+    public var capabilities: UInt64
+    /// The highest capability number that the kernel knows.
+    public var lastCapability: UInt8
+    public var effectiveUserID: UInt32
+    public var hasAppArmor: Bool
+    public var hasSELinux: Bool
+
+    public init(
+        cgroups: CgroupHost, cpuset: (cpus: String, mems: String)? = nil, capabilities: UInt64 = (1 << 41) - 1,
+        lastCapability: UInt8 = 40, effectiveUserID: UInt32 = 0, hasAppArmor: Bool = false, hasSELinux: Bool = false
+    ) {
+        self.cgroups = cgroups
+        self.cpuset = cpuset
+        self.capabilities = capabilities
+        self.lastCapability = lastCapability
+        self.effectiveUserID = effectiveUserID
+        self.hasAppArmor = hasAppArmor
+        self.hasSELinux = hasSELinux
+    }
+
+    public static func detect() throws -> HostFacts {
+        let cgroups = try CgroupHost.detect()
+        var cpuset: (String, String)?
+        if let hierarchy = cgroups.hierarchy(of: "cpuset"), !hierarchy.isUnified {
+            cpuset = (
+                try Files.readText(hierarchy.mountpoint.appending("cpuset.cpus")),
+                try Files.readText(hierarchy.mountpoint.appending("cpuset.mems"))
+            )
+        }
+        let last = (try? Files.readText("/proc/sys/kernel/cap_last_cap")).flatMap { UInt8($0) } ?? 40
+        return HostFacts(
+            cgroups: cgroups, cpuset: cpuset, capabilities: try Syscall.capabilities().permitted,
+            lastCapability: last, effectiveUserID: Syscall.effectiveUserID,
+            hasAppArmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled")) == "Y",
+            hasSELinux: Files.exists("/sys/fs/selinux/enforce"))
+    }
+}

@@ -1,0 +1,301 @@
+internal import Core
+internal import LaunchAPI
+internal import LinuxKernel
+internal import OCISpec
+internal import SystemPackage
+
+/// One compilation of a container's plan. The steps of each stage are in the extensions.
+struct ContainerCompilation {
+    let facts: HostFacts
+    let spec: RuntimeSpec
+    let process: RuntimeSpec.Process
+    let options: CompileOptions
+    let rootfs: FilePath
+    let cgroup: ContainerCgroup
+    let namespaces: NamespacePlan
+    var steps = PlanBuilder()
+
+    var linux: RuntimeSpec.Linux { spec.linux ?? RuntimeSpec.Linux() }
+
+    init(facts: HostFacts, spec: RuntimeSpec, process: RuntimeSpec.Process, options: CompileOptions) throws {
+        self.facts = facts
+        self.spec = spec
+        self.process = process
+        self.options = options
+        rootfs = try options.rootfs ?? Self.rootPath(spec, bundle: options.bundle)
+        cgroup = try ContainerCgroup(host: facts.cgroups, path: spec.linux?.cgroupsPath, id: options.id)
+        namespaces = NamespacePlan(spec.linux?.namespaces ?? [])
+    }
+
+    private static func rootPath(_ spec: RuntimeSpec, bundle: FilePath) throws -> FilePath {
+        guard let root = spec.root else { throw BerthError(.invalidArgument, "config.json: root: is missing") }
+        let path = FilePath(root.path)
+        return (path.isAbsolute ? path : bundle.pushing(path)).lexicallyNormalized()
+    }
+
+    /// The stages, in the order that the kernel asks for:
+    ///
+    ///     host   cgroup and its limits; PID, time and user namespaces that are joined
+    ///     host   clone; id mappings; OOM score
+    ///     child  cgroups, other namespaces; root, mounts, devices; terminal
+    ///     child  host and domain name, sysctls
+    ///     host   hooks of the runtime's namespaces; child: createContainer hooks
+    ///     child  masks, pivot_root; limits, user, capabilities, seccomp
+    ///     child  wait for start; startContainer hooks; exec
+    mutating func run() throws -> Berth_Launch_V1_Plan {
+        try refuseUnsupported(spec, process)
+        guard namespaces.isNewOrJoined(.mount) else {
+            throw BerthError(
+                .unimplemented, "config.json: linux.namespaces: a container without a mount namespace is not supported")
+        }
+        try createCgroup()
+        try makeProcess()
+        joinNamespaces()
+        try prepareRoot()
+        try mountAll()
+        try makeDevices()
+        makeTerminal()
+        nameHost()
+        setSysctls()
+        makeWorkingDirectory()
+        runHooks()
+        protectPaths()
+        enterRoot()
+        let own = ProcessSteps(facts: facts, process: process, linux: spec.linux, options: options)
+        try own.prepare(&steps, isExec: false)
+        try own.confine(&steps, waiting: waitStep, startHooks: startHooks)
+
+        var plan = steps.plan(id: options.id)
+        if let monitor = options.monitor { plan.monitor = monitorMessage(monitor) }
+        if let stdio = options.stdio { plan.stdio = stdio.message(terminal: process.terminal == true) }
+        return plan
+    }
+
+    private func monitorMessage(_ monitor: MonitorOptions) -> Berth_Launch_V1_Monitor {
+        var message = Berth_Launch_V1_Monitor()
+        message.socket = monitor.socket.string
+        message.exitPath = monitor.exitPath.string
+        if let memory = cgroup.cgroup.directory(of: "memory") {
+            message.oomPath =
+                memory.path.appending(memory.hierarchy.isUnified ? "memory.events" : "memory.oom_control").string
+        }
+        message.cgroup = cgroup.cgroup.listingDirectory?.string ?? ""
+        return message
+    }
+
+    private var waitStep: Berth_Launch_V1_WaitForStart? {
+        switch options.start {
+        case .immediately: nil
+        case .onMonitorRequest: .init()
+        case .onFIFO(let fifo): .with { $0.fifo = fifo.string }
+        }
+    }
+
+    // MARK: Namespaces
+
+    private mutating func makeProcess() throws {
+        for (type, path) in namespaces.joinedByHost {
+            steps.host("join the \(type.name) namespace of \(path)", .joinNamespace(.with {
+                $0.type = type.rawValue
+                $0.path = path
+            }))
+        }
+        var flags = namespaces.new.subtracting(.cgroup)
+        // The child makes these after it has joined the user namespace, so that they belong to it.
+        if namespaces.joinsUser { flags.formIntersection([.pid, .time]) }
+        steps.host("clone the container's process", .clone(.with {
+            $0.flags = UInt64(flags.rawValue)
+            $0.cgroup = cgroup.cgroup.unifiedDirectory?.string ?? ""
+            $0.sibling = options.sibling
+        }))
+        if namespaces.new.contains(.user) {
+            steps.host("map ids", .mapIds(.with {
+                $0.uids = (linux.uidMappings ?? []).map(\.message)
+                $0.gids = (linux.gidMappings ?? []).map(\.message)
+            }))
+        }
+        if let score = process.oomScoreAdj {
+            steps.host("set the OOM score to \(score)", .setOomScore(.with { $0.score = Int32(score) }))
+        }
+        if namespaces.isNewOrJoined(.user) { joinCgroups(asChild: false) }
+        if let devices = spec.linux?.netDevices, !devices.isEmpty {
+            guard namespaces.isNewOrJoined(.network) else {
+                throw BerthError(
+                    .invalidArgument, "config.json: linux.netDevices: needs a network namespace in linux.namespaces")
+            }
+            throw unimplemented("linux.netDevices")
+        }
+    }
+
+    private mutating func joinNamespaces() {
+        if !namespaces.isNewOrJoined(.user) { joinCgroups(asChild: true) }
+        for (type, path) in namespaces.joinedByChild {
+            steps.child("join the \(type.name) namespace of \(path)", .joinNamespace(.with {
+                $0.type = type.rawValue
+                $0.path = path
+            }))
+        }
+        var late: NamespaceTypes = namespaces.new.intersection(.cgroup)
+        if namespaces.joinsUser { late.formUnion(namespaces.new.subtracting([.pid, .time])) }
+        if !late.isEmpty {
+            steps.child("make the \(late.names) namespaces", .unshare(.with { $0.flags = UInt64(late.rawValue) }))
+        }
+        if namespaces.new.contains(.network) {
+            steps.child("bring up lo", .bringUpLoopback(.init()))
+        }
+    }
+
+    private mutating func nameHost() {
+        if let name = spec.hostname, !name.isEmpty {
+            steps.child("set the hostname to \(name)", .setHostname(.with { $0.name = name }))
+        }
+        if let name = spec.domainname, !name.isEmpty {
+            steps.child("set the domainname to \(name)", .setDomainname(.with { $0.name = name }))
+        }
+    }
+
+    private mutating func setSysctls() {
+        for (written, value) in (linux.sysctl ?? [:]).sorted(by: { $0.key < $1.key }) {
+            // A dot within a component stands as a slash in the normalized name: `net.ipv4.conf.eth0/1.forwarding`.
+            let path = String(RuntimeSpec.normalizedSysctl(written).map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
+            steps.child("set sysctl \(written) to \(value)", .sysctl(.with {
+                $0.name = path
+                $0.value = value
+            }))
+        }
+    }
+
+    // MARK: Terminal
+
+    private mutating func makeTerminal() {
+        steps.child("start a session", .newSession(.init()))
+        guard process.terminal == true else { return }
+        steps.child("make the terminal", .setupTerminal(.with {
+            $0.width = process.consoleSize?.width ?? 0
+            $0.height = process.consoleSize?.height ?? 0
+            $0.consoleSocket = options.consoleSocket?.string ?? ""
+        }))
+        steps.child("bind the terminal on /dev/console", .bindConsole(.init()))
+    }
+
+    // MARK: Hooks
+
+    private mutating func runHooks() {
+        for hook in (spec.hooks?.prestart ?? []) { steps.host("run prestart hook \(hook.path)", .runHook(message(hook))) }
+        for hook in (spec.hooks?.createRuntime ?? []) {
+            steps.host("run createRuntime hook \(hook.path)", .runHook(message(hook)))
+        }
+        for hook in (spec.hooks?.createContainer ?? []) {
+            steps.child("run createContainer hook \(hook.path)", .runHook(message(hook)))
+        }
+    }
+
+    private var startHooks: [(String, Berth_Launch_V1_RunHook)] {
+        (spec.hooks?.startContainer ?? []).map { ("run startContainer hook \($0.path)", message($0, .created)) }
+    }
+
+    private func message(_ hook: RuntimeSpec.Hook, _ status: ContainerState.Status = .creating) -> Berth_Launch_V1_RunHook {
+        var message = Berth_Launch_V1_RunHook()
+        message.path = hook.path
+        message.args = hook.args ?? [hook.path]
+        message.env = hook.env ?? []
+        message.timeout = UInt32(clamping: hook.timeout ?? 0)
+        // The state document with a hole for the PID, which only the launcher knows.
+        let marker: Int32 = 0x7fff_fff1
+        let state = ContainerState(
+            id: options.id, status: status, pid: marker, bundle: options.bundle.string, annotations: spec.annotations)
+        let text = String(decoding: (try? StrictJSON.encode(state)) ?? [], as: UTF8.self)
+        if let range = text.ranges(of: "\"pid\":\(marker)").first {
+            message.stateBeforePid = Array((text[..<range.lowerBound] + "\"pid\":").utf8).data
+            message.stateAfterPid = Array(text[range.upperBound...].utf8).data
+        }
+        return message
+    }
+
+    // MARK: Root
+
+    private mutating func prepareRoot() throws {
+        var propagation = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? [.slave, .recursive]
+        // The root could not be bound out of an unbindable tree; it becomes so when it is entered.
+        if propagation.contains(.unbindable) { propagation = [.slave, .recursive] }
+        if linux.rootfsPropagation.map({ !$0.isEmpty && !$0.hasPrefix("r") }) ?? false { propagation.insert(.recursive) }
+        if let overlay = options.overlay {
+            steps.child("keep mounts from the host", .setPropagation(.with {
+                $0.target = "/"
+                $0.propagation = propagation.rawValue
+            }))
+            propagation = []
+            var data = [
+                "lowerdir=" + overlay.lower.map { escape($0) }.joined(separator: ":"),
+                "upperdir=" + escape(overlay.upper), "workdir=" + escape(overlay.work),
+            ]
+            data += overlay.options
+            steps.child("mount overlay at \(rootfs)", .mount(.with {
+                $0.type = "overlay"
+                $0.source = "overlay"
+                $0.target = rootfs.string
+                $0.data = data.joined(separator: ",")
+                $0.onHost = true
+            }))
+        }
+        steps.child("open the root \(rootfs)", .openRoot(.with {
+            $0.path = rootfs.string
+            $0.propagation = propagation.rawValue
+        }))
+    }
+
+    /// Overlayfs takes commas and colons in a path behind a backslash.
+    private func escape(_ path: FilePath) -> String {
+        path.string.flatMap { $0 == ":" || $0 == "," || $0 == "\\" ? "\\\($0)" : "\($0)" }.map(String.init).joined()
+    }
+
+    private mutating func enterRoot() {
+        let named = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? []
+        steps.child(options.noPivot ? "move the root to /" : "pivot into the root", .pivotRoot(.with {
+            $0.noPivot = options.noPivot
+            $0.propagation = named.rawValue
+            $0.readonly = spec.root?.readonly == true
+        }))
+    }
+
+    /// As runc does; the root is not read-only yet.
+    private mutating func makeWorkingDirectory() {
+        let directory = FilePath(process.cwd).lexicallyNormalized()
+        guard directory != "/" else { return }
+        steps.child("make the working directory \(directory)", .createMountpoint(.with {
+            $0.target = directory.string
+            $0.kind = .directory
+        }))
+    }
+
+    private mutating func protectPaths() {
+        for path in linux.readonlyPaths ?? [] {
+            steps.child("make \(path) read-only", .readonlyPath(.with { $0.path = path }))
+        }
+        for path in linux.maskedPaths ?? [] {
+            steps.child("mask \(path)", .maskPath(.with { $0.path = path }))
+        }
+    }
+}
+
+extension StdioOptions {
+    func message(terminal: Bool) -> Berth_Launch_V1_Stdio {
+        var message = Berth_Launch_V1_Stdio()
+        message.terminal = terminal
+        message.stdin = stdin
+        message.stdinOnce = stdinOnce
+        message.logPath = logPath?.string ?? ""
+        message.maxLine = maxLine
+        return message
+    }
+}
+
+extension RuntimeSpec.IDMapping {
+    var message: Berth_Launch_V1_IDMap {
+        .with {
+            $0.container = containerID
+            $0.host = hostID
+            $0.size = size
+        }
+    }
+}

@@ -1,0 +1,50 @@
+internal import Core
+internal import LaunchAPI
+internal import LinuxKernel
+internal import OCISpec
+
+/// The plan of one more process of a container.
+struct ExecCompilation {
+    let facts: HostFacts
+    let process: RuntimeSpec.Process
+    let target: ExecTarget
+    let options: CompileOptions
+    var steps = PlanBuilder()
+
+    mutating func run() throws -> Berth_Launch_V1_Plan {
+        try refuseUnsupported(process)
+        // Membership in these is of children.
+        let host = target.namespaces.intersection([.pid, .time])
+        let child = target.namespaces.subtracting(host)
+        if !host.isEmpty { steps.host("join the \(host.names) namespaces", .joinNamespace(join(host))) }
+        steps.host("clone the process", .clone(.with {
+            $0.cgroup = target.cgroup?.unifiedDirectory?.string ?? ""
+            $0.sibling = options.sibling
+        }))
+        for directory in target.cgroup?.directories ?? [] where !directory.hierarchy.isUnified {
+            steps.child("join cgroup \(directory.path)", .joinCgroup(.with { $0.directory = directory.path.string }))
+        }
+        if !child.isEmpty { steps.child("join the \(child.names) namespaces", .joinNamespace(join(child))) }
+        steps.child("start a session", .newSession(.init()))
+        if process.terminal == true {
+            steps.child("make the terminal", .setupTerminal(.with {
+                $0.width = process.consoleSize?.width ?? 0
+                $0.height = process.consoleSize?.height ?? 0
+                $0.consoleSocket = options.consoleSocket?.string ?? ""
+            }))
+        }
+        let own = ProcessSteps(facts: facts, process: process, linux: target.linux, options: options)
+        try own.prepare(&steps, isExec: true)
+        try own.confine(&steps, waiting: nil)
+        var plan = steps.plan(id: target.id)
+        if let stdio = options.stdio { plan.stdio = stdio.message(terminal: process.terminal == true) }
+        return plan
+    }
+
+    private func join(_ types: NamespaceTypes) -> Berth_Launch_V1_JoinNamespace {
+        .with {
+            $0.type = types.rawValue
+            $0.targetPid = UInt32(clamping: target.pid)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+public import LinuxKernel
+internal import OCISpec
+
+extension NamespaceTypes {
+    /// Of one type, by its name in the runtime specification.
+    init?(specName: String) {
+        guard let found = Self.bySpecName.first(where: { $0.0 == specName }) else { return nil }
+        self = found.1
+    }
+
+    static let bySpecName: [(String, NamespaceTypes)] = [
+        ("user", .user), ("pid", .pid), ("network", .network), ("ipc", .ipc), ("uts", .uts), ("cgroup", .cgroup),
+        ("time", .time), ("mount", .mount),
+    ]
+
+    var name: String { names }
+
+    var names: String {
+        Self.bySpecName.filter { contains($0.1) }.map(\.0).joined(separator: ", ")
+    }
+
+    /// The file in /proc/PID/ns.
+    public var procName: String {
+        switch self {
+        case .network: "net"
+        case .mount: "mnt"
+        default: name
+        }
+    }
+}
+
+/// Which namespaces are made, which are joined, and by whom.
+struct NamespacePlan {
+    private(set) var new: NamespaceTypes = []
+    private var joined: [(NamespaceTypes, String)] = []
+
+    init(_ namespaces: [RuntimeSpec.Linux.Namespace]) {
+        for namespace in namespaces {
+            guard let type = NamespaceTypes(specName: namespace.type) else { continue }
+            if let path = namespace.path, !path.isEmpty {
+                joined.append((type, path))
+            } else {
+                new.insert(type)
+            }
+        }
+    }
+
+    func isNewOrJoined(_ type: NamespaceTypes) -> Bool {
+        new.contains(type) || joined.contains { $0.0 == type }
+    }
+
+    func isJoined(_ type: NamespaceTypes) -> Bool { joined.contains { $0.0 == type } }
+
+    /// A user namespace that exists; what the container makes must belong to it.
+    var joinsUser: Bool { isJoined(.user) }
+
+    /// Membership in these is of children: the caller of clone joins them. A PID namespace that the clone makes must
+    /// belong to the user namespace that is joined, so the host joins that first.
+    var joinedByHost: [(NamespaceTypes, String)] {
+        var order: [NamespaceTypes] = [.pid, .time]
+        if joinsUser, !new.isDisjoint(with: [.pid, .time]) { order.append(.user) }
+        return order.compactMap { type in joined.first { $0.0 == type } }
+    }
+
+    /// The user namespace first, since it gives the rights to the others; the mount namespace last, since paths lead
+    /// elsewhere in it.
+    var joinedByChild: [(NamespaceTypes, String)] {
+        let byHost = joinedByHost.map(\.0)
+        return [NamespaceTypes.user, .network, .ipc, .uts, .cgroup, .mount].compactMap { type in
+            byHost.contains(type) ? nil : joined.first { $0.0 == type }
+        }
+    }
+}
