@@ -1,9 +1,11 @@
 #include "monitor.h"
 
+#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -197,6 +199,31 @@ static void detach(void)
     (void)!chdir("/");
 }
 
+// Gives back the heap's free pages and the program's own pages, which the kernel reads again from its cache when they
+// are needed: of a monitor that waits for months only a few stay mapped.
+static int drop_pages(struct dl_phdr_info *info, size_t size, void *data)
+{
+    (void)size;
+    (void)data;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || part->p_flags & PF_W)
+            continue; // what was written to is not in the file
+        uintptr_t begin = (info->dlpi_addr + part->p_vaddr + 4095) & ~(uintptr_t)4095;
+        uintptr_t end = (info->dlpi_addr + part->p_vaddr + part->p_memsz) & ~(uintptr_t)4095;
+        if (end > begin)
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    return 1; // the first one is the program
+}
+
+static void trim(struct bl_monitor *monitor)
+{
+    monitor->trimmed = true;
+    malloc_trim(0);
+    dl_iterate_phdr(drop_pages, NULL);
+}
+
 static bool output_is_open(const struct bl_monitor *monitor)
 {
     return monitor->streams[0].fd >= 0 || monitor->streams[1].fd >= 0;
@@ -237,9 +264,14 @@ static void handle_one(struct bl_monitor *monitor)
 {
     // One event at a time: handling one may close what another is about.
     struct epoll_event event;
-    int count = epoll_wait(monitor->epoll, &event, 1, wait_time(monitor));
+    int time = wait_time(monitor);
+    bool idle = !monitor->trimmed && (time < 0 || time > BL_IDLE);
+    int count = epoll_wait(monitor->epoll, &event, 1, idle ? BL_IDLE : time);
+    if (count == 0 && idle)
+        trim(monitor);
     if (count > 0) {
         struct bl_source *source = event.data.ptr;
+        monitor->trimmed = false;
         source->ready(monitor, source, event.events);
     }
     bl_drop_slow_clients(monitor);
@@ -258,7 +290,6 @@ int bl_monitor_run(struct bl_monitor *monitor, struct bl_launch *launch)
     bl_report_created(launch, -1);
     bl_launch_close(launch);
     bl_arena_free(launch->arena);
-    malloc_trim(0);
 
     for (;;) {
         bool drained = !output_is_open(monitor) || bl_now(CLOCK_MONOTONIC) >= monitor->drain_until;

@@ -14,6 +14,7 @@
 #define BL_INPUT_LIMIT (32 * 1024)    // bytes of one packet for stdin
 #define BL_CONNECTIONS_LIMIT 128
 #define BL_SLOW_CLIENT 10000 // ms that an attached client may hold the container's output up
+#define BL_IDLE 1000       // ms without an event after which memory is given back
 #define BL_DRAIN 500         // ms that output is waited for when the process has ended and others hold its stdio
 
 struct bl_monitor;
@@ -66,7 +67,7 @@ struct bl_monitor {
     bool terminal, stdin_once;
     pid_t pid;
     Berth__Launch__V1__State__Status status;
-    bool start_sent, execing, exiting;
+    bool start_sent, execing, exiting, trimmed;
     bl_exit_record record;
     uint64_t oom_before;
     int64_t drain_until; // CLOCK_MONOTONIC ns; 0 while the process runs

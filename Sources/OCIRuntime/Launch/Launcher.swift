@@ -68,13 +68,12 @@ public final class Launcher: Sendable {
         // Whoever started a process reaps it; the monitor may live as long as its container.
         Task.detached { _ = try? await process.wait() }
         var reading = ReportReading(plan: plan)
-        while true {
-            do {
-                if let launched = try reading.take(report.fd) { return launched }
-            } catch Errno.resourceTemporarilyUnavailable {
-                try await Poller.shared.readable(report.fd)
-            }
-        }
+        var launched: LaunchedProcess?
+        repeat {
+            try await Poller.shared.readable(report.fd)
+            launched = try reading.take(report.fd)
+        } while launched == nil
+        return try reading.result(launched)
     }
 
     /// `launch` for a program without an event loop (berth-oci). Where the plan has no monitor, the launcher has ended
@@ -83,20 +82,21 @@ public final class Launcher: Sendable {
         _ plan: Berth_Launch_V1_Plan, descriptors: [(FileDescriptor, Int32)] = []
     ) throws -> LaunchedProcess {
         let (process, report) = try start(plan, descriptors: descriptors)
-        var launched: LaunchedProcess?
-        defer {
-            if (launched?.monitorPID ?? 0) == 0 { _ = try? process.waitBlocking() }
-        }
+        let result = Result { try Self.readBlocking(report.fd, plan) }
+        if case .success(let launched) = result, launched.monitorPID != 0 { return launched }
+        _ = try? process.waitBlocking()
+        return try result.get()
+    }
+
+    private static func readBlocking(_ report: FileDescriptor, _ plan: Berth_Launch_V1_Plan) throws -> LaunchedProcess {
         var reading = ReportReading(plan: plan)
-        while true {
-            do {
-                launched = try reading.take(report.fd)
-                if let launched { return launched }
-            } catch Errno.resourceTemporarilyUnavailable {
-                var wanted = pollfd(fd: report.rawValue, events: Int16(POLLIN), revents: 0)
-                _ = poll(&wanted, 1, -1)
-            }
-        }
+        var launched: LaunchedProcess?
+        repeat {
+            var wanted = pollfd(fd: report.rawValue, events: Int16(POLLIN), revents: 0)
+            _ = poll(&wanted, 1, -1)
+            launched = try reading.take(report)
+        } while launched == nil
+        return try reading.result(launched)
     }
 
     private func start(
@@ -171,13 +171,11 @@ struct ReportReading {
         self.plan = plan
     }
 
-    /// Reads one packet.
+    /// Reads one packet, if one is there.
     ///
     /// - Returns: the process once it is reported.
-    /// - Throws: `Errno.resourceTemporarilyUnavailable` where nothing has come yet.
     mutating func take(_ socket: FileDescriptor) throws -> LaunchedProcess? {
-        let (bytes, descriptors) = try Syscall.receive(
-            from: socket, limit: Self.limit, descriptorLimit: 1, nonBlocking: true)
+        guard let (bytes, descriptors) = try Self.receive(socket) else { return nil }
         guard !bytes.isEmpty else {
             throw BerthError(.internal, "launch \(plan.id): the launcher ended without a report")
         }
@@ -197,6 +195,20 @@ struct ReportReading {
         case .trace, nil: break
         }
         return nil
+    }
+
+    func result(_ launched: LaunchedProcess?) throws -> LaunchedProcess {
+        guard let launched else { throw BerthError(.internal, "launch \(plan.id): no report") }
+        return launched
+    }
+
+    /// - Returns: `nil` where nothing has come yet.
+    private static func receive(_ socket: FileDescriptor) throws -> (bytes: [UInt8], descriptors: [OwnedDescriptor])? {
+        do {
+            return try Syscall.receive(from: socket, limit: limit, descriptorLimit: 1, nonBlocking: true)
+        } catch Errno.resourceTemporarilyUnavailable {
+            return nil
+        }
     }
 
     /// A killed sibling is this process's child, and nobody else's to wait for. `__WALL`: it has no exit signal.

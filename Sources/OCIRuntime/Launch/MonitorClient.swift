@@ -175,12 +175,9 @@ public final class AttachSession: Sendable {
 
     /// - Returns: `nil` when the container's output has ended.
     public func next() async throws -> Output? {
-        while true {
-            guard let (reply, _) = try await connection.nextReply() else { return nil }
-            guard case .data(let data) = reply.reply else { throw connection.unexpected() }
-            if data.data.isEmpty { continue }
-            return data.stream == .stderr ? .stderr(Array(data.data)) : .stdout(Array(data.data))
-        }
+        guard let (reply, _) = try await connection.nextReply() else { return nil }
+        guard case .data(let data) = reply.reply else { throw connection.unexpected() }
+        return data.stream == .stderr ? .stderr(Array(data.data)) : .stdout(Array(data.data))
     }
 
     /// Writes to the container's stdin; waits while it does not read.

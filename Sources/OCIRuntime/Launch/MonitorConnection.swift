@@ -15,8 +15,12 @@ final class MonitorConnection: Sendable {
 
     init(_ path: FilePath) throws {
         self.path = path
+        socket = try Self.connect(path)
+    }
+
+    private static func connect(_ path: FilePath) throws -> OwnedDescriptor {
         do {
-            socket = try Syscall.connect(path, .sequencedPacket)
+            return try Syscall.connect(path, .sequencedPacket)
         } catch Errno.noSuchFileOrDirectory, Errno.connectionRefused {
             throw BerthError(.failedPrecondition, "the container is not running: its monitor at \(path) has ended")
         } catch {
@@ -37,14 +41,24 @@ final class MonitorConnection: Sendable {
     }
 
     private func send(bytes: [UInt8], descriptors: [FileDescriptor]) async throws {
-        while true {
-            do {
-                _ = try Syscall.send(bytes, descriptors: descriptors, to: socket.fd, nonBlocking: true)
-                return
-            } catch Errno.resourceTemporarilyUnavailable {
-                try await Poller.shared.writable(socket.fd)
-            } catch Errno.brokenPipe, Errno.connectionReset {
+        var sent = try sendNow(bytes, descriptors)
+        while !sent {
+            try await Poller.shared.writable(socket.fd)
+            sent = try sendNow(bytes, descriptors)
+        }
+    }
+
+    /// - Returns: whether there was room.
+    private func sendNow(_ bytes: [UInt8], _ descriptors: [FileDescriptor]) throws -> Bool {
+        do {
+            try Syscall.send(bytes, descriptors: descriptors, to: socket.fd, nonBlocking: true)
+            return true
+        } catch {
+            switch error {
+            case .resourceTemporarilyUnavailable: return false
+            case .brokenPipe, .connectionReset:
                 throw BerthError(.failedPrecondition, "the monitor at \(path) has ended")
+            default: throw error
             }
         }
     }
@@ -61,18 +75,33 @@ final class MonitorConnection: Sendable {
 
     /// - Returns: `nil` when the monitor has closed the connection.
     func nextReply() async throws -> (Berth_Launch_V1_Reply, [OwnedDescriptor])? {
-        while true {
-            do {
-                let (bytes, descriptors) = try Syscall.receive(
-                    from: socket.fd, limit: Self.packetLimit, descriptorLimit: 1, nonBlocking: true)
-                if bytes.isEmpty { return nil }
-                let reply = try Berth_Launch_V1_Reply(serializedBytes: bytes)
-                if case .failure(let failure) = reply.reply { throw BerthError(launchFailure: failure) }
-                return (reply, descriptors)
-            } catch Errno.resourceTemporarilyUnavailable {
-                try await Poller.shared.readable(socket.fd)
-            } catch Errno.connectionReset {
-                return nil
+        var received = try receiveNow()
+        while case .nothing = received {
+            try await Poller.shared.readable(socket.fd)
+            received = try receiveNow()
+        }
+        guard case .packet(let bytes, let descriptors) = received else { return nil }
+        let reply = try Berth_Launch_V1_Reply(serializedBytes: bytes)
+        if case .failure(let failure) = reply.reply { throw BerthError(launchFailure: failure) }
+        return (reply, descriptors)
+    }
+
+    private enum Received {
+        case nothing
+        case packet([UInt8], [OwnedDescriptor])
+        case end
+    }
+
+    private func receiveNow() throws(Errno) -> Received {
+        do {
+            let packet = try Syscall.receive(
+                from: socket.fd, limit: Self.packetLimit, descriptorLimit: 1, nonBlocking: true)
+            return packet.bytes.isEmpty ? .end : .packet(packet.bytes, packet.descriptors)
+        } catch {
+            switch error {
+            case .resourceTemporarilyUnavailable: return .nothing
+            case .connectionReset: return .end
+            default: throw error
             }
         }
     }
