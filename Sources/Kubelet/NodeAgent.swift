@@ -66,7 +66,8 @@ public actor NodeAgent {
         while true {
             do {
                 let version = try await runtime.version()
-                log.info("runtime is \(version.runtimeName) \(version.runtimeVersion), CRI \(version.runtimeApiVersion)")
+                log.info(
+                    "runtime is \(version.runtimeName) \(version.runtimeVersion), CRI \(version.runtimeApiVersion)")
                 var driver = configuration.cgroupDriver
                 if driver == nil { driver = try await runtime.cgroupDriver() }
                 return NodeContext(
@@ -99,7 +100,8 @@ public actor NodeAgent {
         var collided: Set<String> = []
         for entry in wanted {
             if let owner = owners[entry.pod.fullName] {
-                let text = "\(entry.path): pod \(entry.pod.fullName) is already defined by \(owner); this one is not run"
+                let text =
+                    "\(entry.path): pod \(entry.pod.fullName) is already defined by \(owner); this one is not run"
                 collided.insert(text)
                 if !collisions.contains(text) { log.error("\(text)") }
                 continue
@@ -242,6 +244,7 @@ public actor NodeAgent {
         if runtimeIsDown { return "the runtime does not answer" }
         guard let lastRelist else { return "the runtime has not been listed yet" }
         let age = Date().timeIntervalSince(lastRelist)
-        return age > max(60, configuration.relistPeriod * 10) ? "the last look at the runtime was \(Int(age)) s ago" : nil
+        return age > max(60, configuration.relistPeriod * 10)
+            ? "the last look at the runtime was \(Int(age)) s ago" : nil
     }
 }

@@ -49,7 +49,9 @@ struct BerthKubelet: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Address of the node (default: the first one that is not loopback).", valueName: "ip"))
     var nodeIP: String?
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Name servers of pods with dnsPolicy ClusterFirst.", valueName: "ip"))
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Name servers of pods with dnsPolicy ClusterFirst.", valueName: "ip"))
     var clusterDns: [String] = []
 
     @Option(help: ArgumentHelp("Domain of the cluster's names.", valueName: "domain"))
@@ -70,7 +72,9 @@ struct BerthKubelet: AsyncParsableCommand {
     @Flag(help: "Stop and remove all pods on SIGTERM or SIGINT instead of leaving them running.")
     var stopPodsOnExit = false
 
-    @Option(help: ArgumentHelp("First delay between restarts of a failing container, doubling each time.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "First delay between restarts of a failing container, doubling each time.", valueName: "seconds"))
     var restartBackoff = 10.0
 
     @Option(help: ArgumentHelp("Longest delay between restarts.", valueName: "seconds"))
@@ -126,7 +130,8 @@ struct BerthKubelet: AsyncParsableCommand {
         guard getuid() == 0 else { throw ValidationError("berth-kubelet must run as root") }
         let client = GRPCClient(
             transport: try .http2NIOPosix(
-                target: .unixDomainSocket(path: socket ?? runtime, authority: "localhost"), transportSecurity: .plaintext))
+                target: .unixDomainSocket(path: socket ?? runtime, authority: "localhost"),
+                transportSecurity: .plaintext))
         let agent = NodeAgent(configuration: try settings(), runtime: CRIRuntimeClient(client), log: log)
         let server = port == 0 ? nil : KubeletServer(agent)
 

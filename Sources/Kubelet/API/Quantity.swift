@@ -69,7 +69,9 @@ struct Quantity: Equatable, Sendable {
         let exponent: Int
         if let known = decimal[suffix] {
             exponent = known
-        } else if let first = rest.first, first == "e" || first == "E", let power = Int(rest.dropFirst()), abs(power) <= 30 {
+        } else if let first = rest.first, first == "e" || first == "E", let power = Int(rest.dropFirst()),
+            abs(power) <= 30
+        {
             exponent = power
         } else {
             return nil
@@ -121,7 +123,8 @@ extension Quantity: Codable {
         do {
             try self.init(text)
         } catch let error as BerthError {
-            let message = error.message.replacing("quantity: ", with: "\(FieldPath(decoder.codingPath)): ", maxReplacements: 1)
+            let message = error.message.replacing(
+                "quantity: ", with: "\(FieldPath(decoder.codingPath)): ", maxReplacements: 1)
             throw BerthError(.invalidArgument, message)
         }
     }

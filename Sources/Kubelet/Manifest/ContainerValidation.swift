@@ -19,7 +19,9 @@ struct ContainerValidation {
                 ("livenessProbe", container.livenessProbe != nil), ("readinessProbe", container.readinessProbe != nil),
                 ("startupProbe", container.startupProbe != nil), ("lifecycle", container.lifecycle != nil),
             ] where present {
-                throw BerthError(.invalidArgument, "\(field).\(name) is not allowed on an init container without restartPolicy Always")
+                throw BerthError(
+                    .invalidArgument,
+                    "\(field).\(name) is not allowed on an init container without restartPolicy Always")
             }
         }
         try ports(&hostPorts)
@@ -43,7 +45,9 @@ struct ContainerValidation {
         var names: Set<String> = []
         for (index, port) in (container.ports ?? []).enumerated() {
             let field = "\(field).ports[\(index)]"
-            try require((1...65535).contains(port.containerPort), "\(field).containerPort", port.containerPort, "must be between 1 and 65535")
+            try require(
+                (1...65535).contains(port.containerPort), "\(field).containerPort", port.containerPort,
+                "must be between 1 and 65535")
             if let name = port.name {
                 try require(
                     ValidationRules.isLabel(name) && name.utf8.count <= 15, "\(field).name", name.prefix(64),
@@ -51,7 +55,8 @@ struct ContainerValidation {
                 try require(names.insert(name).inserted, "\(field).name", name, "is used twice in this container")
             }
             if let address = port.hostIP, !address.isEmpty {
-                try require(ValidationRules.isAddress(address), "\(field).hostIP", address.prefix(64), "must be an IP address")
+                try require(
+                    ValidationRules.isAddress(address), "\(field).hostIP", address.prefix(64), "must be an IP address")
             }
             guard let hostPort = port.hostPort, hostPort != 0 else { continue }
             try require((1...65535).contains(hostPort), "\(field).hostPort", hostPort, "must be between 1 and 65535")
@@ -72,11 +77,14 @@ struct ContainerValidation {
                 ValidationRules.isEnvironmentName(variable.name), "\(field).name", variable.name.prefix(120),
                 "must be printable ASCII without '='")
             guard let source = variable.valueFrom else { continue }
-            try require((variable.value ?? "").isEmpty, "\(field).value", variable.value ?? "", "cannot be combined with valueFrom")
+            try require(
+                (variable.value ?? "").isEmpty, "\(field).value", variable.value ?? "",
+                "cannot be combined with valueFrom")
             for (name, present) in [
                 ("configMapKeyRef", source.configMapKeyRef != nil), ("secretKeyRef", source.secretKeyRef != nil),
             ] where present {
-                throw refuse("\(field).valueFrom.\(name)", because: "a standalone node has no API server to read it from")
+                throw refuse(
+                    "\(field).valueFrom.\(name)", because: "a standalone node has no API server to read it from")
             }
             try DownwardFields.validate(
                 source.fieldRef, source.resourceFieldRef, field: "\(field).valueFrom", in: pod, container: container)
@@ -91,7 +99,8 @@ struct ContainerValidation {
                 let field = "\(field).resources.\(kind).\(name)"
                 try require(amount.billionths >= 0, field, amount, "must not be negative")
                 guard ["cpu", "memory"].contains(name) else {
-                    throw BerthError(.unimplemented, "\(field) is not supported by berth-kubelet yet: known are cpu and memory")
+                    throw BerthError(
+                        .unimplemented, "\(field) is not supported by berth-kubelet yet: known are cpu and memory")
                 }
                 if kind == "requests", let limit = limits[name] {
                     try require(
@@ -106,7 +115,8 @@ struct ContainerValidation {
         let field = "\(field).\(name)"
         let handlers = [probe.exec != nil, probe.httpGet != nil, probe.tcpSocket != nil].filter { $0 }.count
         guard handlers == 1 else {
-            throw BerthError(.invalidArgument, "\(field) needs exactly one of exec, httpGet, tcpSocket, and has \(handlers)")
+            throw BerthError(
+                .invalidArgument, "\(field) needs exactly one of exec, httpGet, tcpSocket, and has \(handlers)")
         }
         try exec(probe.exec, field)
         if let get = probe.httpGet { try http(get, "\(field).httpGet") }
@@ -124,7 +134,8 @@ struct ContainerValidation {
         }
         if let grace = probe.terminationGracePeriodSeconds {
             guard successMustBeOne else {
-                throw BerthError(.invalidArgument, "\(field).terminationGracePeriodSeconds is not allowed on a readiness probe")
+                throw BerthError(
+                    .invalidArgument, "\(field).terminationGracePeriodSeconds is not allowed on a readiness probe")
             }
             try require(grace >= 1, "\(field).terminationGracePeriodSeconds", grace, "must be at least 1")
         }
@@ -135,29 +146,37 @@ struct ContainerValidation {
         let field = "\(field).\(name)"
         let handlers = [handler.exec != nil, handler.httpGet != nil, handler.sleep != nil].filter { $0 }.count
         guard handlers == 1 else {
-            throw BerthError(.invalidArgument, "\(field) needs exactly one of exec, httpGet, sleep, and has \(handlers)")
+            throw BerthError(
+                .invalidArgument, "\(field) needs exactly one of exec, httpGet, sleep, and has \(handlers)")
         }
         try exec(handler.exec, field)
         if let get = handler.httpGet { try http(get, "\(field).httpGet") }
         if let sleep = handler.sleep {
-            try require((0...86400).contains(sleep.seconds), "\(field).sleep.seconds", sleep.seconds, "must be between 0 and 86400")
+            try require(
+                (0...86400).contains(sleep.seconds), "\(field).sleep.seconds", sleep.seconds,
+                "must be between 0 and 86400")
         }
     }
 
     private func exec(_ action: ExecAction?, _ field: String) throws {
         guard let action else { return }
-        guard action.command?.isEmpty == false else { throw BerthError(.invalidArgument, "\(field).exec.command is required") }
+        guard action.command?.isEmpty == false else {
+            throw BerthError(.invalidArgument, "\(field).exec.command is required")
+        }
     }
 
     private func http(_ action: HTTPGetAction, _ field: String) throws {
         try port(action.port, "\(field).port")
         for (index, header) in (action.httpHeaders ?? []).enumerated() {
-            let allowed = header.name.utf8.allSatisfy { (0x21...0x7e).contains($0) && !"()<>@,;:\\\"/[]?={}".utf8.contains($0) }
+            let allowed = header.name.utf8.allSatisfy {
+                (0x21...0x7e).contains($0) && !"()<>@,;:\\\"/[]?={}".utf8.contains($0)
+            }
             try require(
                 !header.name.isEmpty && allowed, "\(field).httpHeaders[\(index)].name", header.name.prefix(120),
                 "must be an HTTP header name")
             try require(
-                header.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }, "\(field).httpHeaders[\(index)].value",
+                header.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 },
+                "\(field).httpHeaders[\(index)].value",
                 header.value.prefix(120), "must hold no control characters")
         }
     }
@@ -178,7 +197,8 @@ struct ContainerValidation {
         let field = "\(field).securityContext"
         for (name, id) in [("runAsUser", context.runAsUser), ("runAsGroup", context.runAsGroup)] {
             guard let id else { continue }
-            try require((0...Int64(Int32.max)).contains(id), "\(field).\(name)", id, "must be between 0 and \(Int32.max)")
+            try require(
+                (0...Int64(Int32.max)).contains(id), "\(field).\(name)", id, "must be between 0 and \(Int32.max)")
         }
         try Self.profile(context.seccompProfile, "\(field).seccompProfile")
         try Self.profile(context.appArmorProfile, "\(field).appArmorProfile")
@@ -186,7 +206,8 @@ struct ContainerValidation {
             for (index, name) in (names ?? []).enumerated() {
                 try require(
                     !name.isEmpty && name.utf8.allSatisfy { (0x41...0x5a).contains($0) || $0 == 0x5f },
-                    "\(field).capabilities.\(kind)[\(index)]", name.prefix(64), "must be a capability such as NET_ADMIN")
+                    "\(field).capabilities.\(kind)[\(index)]", name.prefix(64), "must be a capability such as NET_ADMIN"
+                )
             }
         }
         if context.allowPrivilegeEscalation == false {
@@ -205,10 +226,13 @@ struct ContainerValidation {
             throw BerthError(.invalidArgument, "\(field).localhostProfile is required with type Localhost")
         case (.localhost, let path?):
             try require(
-                !ValidationRules.hasParentReference(path), "\(field).localhostProfile", path.prefix(200), "must not hold '..'")
+                !ValidationRules.hasParentReference(path), "\(field).localhostProfile", path.prefix(200),
+                "must not hold '..'")
         case (_, nil): break
         case (_, let path?):
-            throw BerthError.invalid(field: "\(field).localhostProfile", value: path.prefix(200), rule: "is allowed with type Localhost only")
+            throw BerthError.invalid(
+                field: "\(field).localhostProfile", value: path.prefix(200), rule: "is allowed with type Localhost only"
+            )
         }
     }
 }

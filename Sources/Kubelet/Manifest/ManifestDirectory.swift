@@ -68,7 +68,9 @@ struct ManifestDirectory {
                 continue
             }
             guard seen.count < Self.maxFiles else {
-                if skipped.insert(file).inserted { log.error("\(file) is skipped: more than \(Self.maxFiles) manifests") }
+                if skipped.insert(file).inserted {
+                    log.error("\(file) is skipped: more than \(Self.maxFiles) manifests")
+                }
                 continue
             }
             guard let version = Self.version(of: file) else { continue }

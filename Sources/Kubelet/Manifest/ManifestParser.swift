@@ -43,7 +43,8 @@ enum ManifestParser {
 
     private static func pods(in document: ManifestValue, notes: StrictManifest.Notes) throws -> [Pod] {
         guard case .object(let fields) = document else {
-            throw BerthError.invalid(field: "document", value: document.shown, rule: "must be a mapping, not \(document.kind)")
+            throw BerthError.invalid(
+                field: "document", value: document.shown, rule: "must be a mapping, not \(document.kind)")
         }
         guard case .string(let kind) = fields["kind"] else {
             throw BerthError(.invalidArgument, "kind is required")

@@ -59,7 +59,12 @@ extension ManifestValue {
 
     private static func compose(_ text: String) throws -> [Node] {
         do {
-            return Array(try Yams.compose_all(yaml: text))
+            // The sequence ends at an error as it does at the end, and holds it for who asks.
+            var sequence = try Yams.compose_all(yaml: text)
+            var nodes: [Node] = []
+            while let node = sequence.next() { nodes.append(node) }
+            if let error = sequence.error { throw error }
+            return nodes
         } catch let error as YamlError {
             throw BerthError(.invalidArgument, "not valid YAML: \(oneLine(error))")
         }
@@ -70,9 +75,10 @@ extension ManifestValue {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
             return "line \(mark.line), column \(mark.column): \(problem)"
-        case .duplicatedKeysInMapping(let duplicates, _):
-            let names = duplicates.compactMap { "\($0)" }.joined(separator: ", ")
-            return "the same key twice in one mapping: \(names)"
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            return "line \(context.mark.line): the same key twice in one mapping: \(duplicates.joined(separator: ", "))"
+        case .reader(let problem, let offset, _, _):
+            return "\(problem)\(offset.map { " at offset \($0)" } ?? "")"
         default:
             return "\(error)".split(separator: "\n").joined(separator: " ")
         }
@@ -140,7 +146,9 @@ private struct JSONTree: Decodable {
 
     init(from decoder: any Decoder) throws {
         if let container = try? decoder.container(keyedBy: Name.self) {
-            let pairs = try container.allKeys.map { ($0.stringValue, try container.decode(JSONTree.self, forKey: $0).value) }
+            let pairs = try container.allKeys.map {
+                ($0.stringValue, try container.decode(JSONTree.self, forKey: $0).value)
+            }
             value = .object(Dictionary(pairs, uniquingKeysWith: { first, _ in first }))
         } else if var container = try? decoder.unkeyedContainer() {
             var items: [ManifestValue] = []

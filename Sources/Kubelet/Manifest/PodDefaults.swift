@@ -11,7 +11,9 @@ extension Pod {
         spec.volumes = spec.volumes.map { volumes in
             volumes.map { volume in
                 var volume = volume
-                if let source = volume.downwardAPI, source.defaultMode == nil { volume.downwardAPI?.defaultMode = 0o644 }
+                if let source = volume.downwardAPI, source.defaultMode == nil {
+                    volume.downwardAPI?.defaultMode = 0o644
+                }
                 return volume
             }
         }

@@ -12,7 +12,8 @@ enum PodValidation {
         for (folder, containers) in [("initContainers", pod.initContainers), ("containers", pod.spec.containers)] {
             for (index, container) in containers.enumerated() {
                 let field = "spec.\(folder)[\(index)]"
-                try require(names.insert(container.name).inserted, "\(field).name", container.name, "is used twice in this pod")
+                try require(
+                    names.insert(container.name).inserted, "\(field).name", container.name, "is used twice in this pod")
                 if folder == "containers", container.restartPolicy != nil {
                     throw BerthError(.invalidArgument, "\(field).restartPolicy is allowed on init containers only")
                 }
@@ -40,7 +41,8 @@ enum PodValidation {
             ValidationRules.isLabel(namespace), "metadata.namespace", namespace.prefix(120),
             "must be a DNS label: lower-case letters, digits and '-', at most 63 characters")
         for (key, value) in (metadata.labels ?? [:]).sorted(by: { $0.key < $1.key }) {
-            try require(ValidationRules.isQualifiedName(key), "metadata.labels", key.prefix(120), "is not a valid label key")
+            try require(
+                ValidationRules.isQualifiedName(key), "metadata.labels", key.prefix(120), "is not a valid label key")
             try require(
                 ValidationRules.isLabelValue(value), "metadata.labels[\(key)]", value.prefix(120),
                 "must be at most 63 letters, digits, '-', '_' or '.', and begin and end with a letter or digit")
@@ -54,14 +56,16 @@ enum PodValidation {
 
     private static func podLevel(_ spec: PodSpec) throws {
         if let grace = spec.terminationGracePeriodSeconds {
-            try require((0...86400 * 365).contains(grace), "spec.terminationGracePeriodSeconds", grace, "must not be negative")
+            try require(
+                (0...86400 * 365).contains(grace), "spec.terminationGracePeriodSeconds", grace, "must not be negative")
         }
         for (field, name) in [("hostname", spec.hostname), ("subdomain", spec.subdomain)] {
             guard let name, !name.isEmpty else { continue }
             try require(ValidationRules.isLabel(name), "spec.\(field)", name.prefix(120), "must be a DNS label")
         }
         if spec.automountServiceAccountToken == true {
-            throw refuse("spec.automountServiceAccountToken", because: "a standalone node has no API server that issues tokens")
+            throw refuse(
+                "spec.automountServiceAccountToken", because: "a standalone node has no API server that issues tokens")
         }
         if spec.hostPID == true, spec.shareProcessNamespace == true {
             throw BerthError(.invalidArgument, "spec.shareProcessNamespace cannot be combined with spec.hostPID")
@@ -69,7 +73,8 @@ enum PodValidation {
         try dns(spec)
         for (index, alias) in (spec.hostAliases ?? []).enumerated() {
             let field = "spec.hostAliases[\(index)]"
-            try require(ValidationRules.isAddress(alias.ip), "\(field).ip", alias.ip.prefix(64), "must be an IP address")
+            try require(
+                ValidationRules.isAddress(alias.ip), "\(field).ip", alias.ip.prefix(64), "must be an IP address")
             for (item, name) in (alias.hostnames ?? []).enumerated() {
                 try require(
                     ValidationRules.isSubdomain(name), "\(field).hostnames[\(item)]", name.prefix(120),
@@ -83,7 +88,8 @@ enum PodValidation {
         let servers = spec.dnsConfig?.nameservers ?? []
         if spec.dnsPolicy == DNSPolicy.none, servers.isEmpty {
             throw BerthError(
-                .invalidArgument, "spec.dnsConfig.nameservers must hold at least one address when spec.dnsPolicy is None")
+                .invalidArgument,
+                "spec.dnsConfig.nameservers must hold at least one address when spec.dnsPolicy is None")
         }
         try require(servers.count <= 3, "spec.dnsConfig.nameservers", servers.count, "must hold at most 3 addresses")
         for (index, server) in servers.enumerated() {
@@ -108,7 +114,9 @@ enum PodValidation {
     private static func security(_ spec: PodSpec) throws {
         guard let context = spec.securityContext else { return }
         let field = "spec.securityContext"
-        let groups = (context.supplementalGroups ?? []).enumerated().map { ("supplementalGroups[\($0)]", Int64?.some($1)) }
+        let groups = (context.supplementalGroups ?? []).enumerated().map {
+            ("supplementalGroups[\($0)]", Int64?.some($1))
+        }
         for (name, id) in [
             ("runAsUser", context.runAsUser), ("runAsGroup", context.runAsGroup), ("fsGroup", context.fsGroup),
         ] + groups {
@@ -121,7 +129,8 @@ enum PodValidation {
         var seen: Set<String> = []
         for (index, sysctl) in (context.sysctls ?? []).enumerated() {
             let name = "\(field).sysctls[\(index)].name"
-            try require(ValidationRules.isSysctlName(sysctl.name), name, sysctl.name.prefix(120), "is not a sysctl name")
+            try require(
+                ValidationRules.isSysctlName(sysctl.name), name, sysctl.name.prefix(120), "is not a sysctl name")
             try require(seen.insert(sysctl.name).inserted, name, sysctl.name, "is set twice")
             if spec.hostNetwork == true, sysctl.name.hasPrefix("net.") || sysctl.name.hasPrefix("net/") {
                 throw BerthError.invalid(field: name, value: sysctl.name, rule: "cannot be set with spec.hostNetwork")

@@ -186,7 +186,8 @@ private struct StrictItems: UnkeyedDecodingContainer {
         return try StrictManifest.decode(type, from: value, path: field, notes: notes)
     }
 
-    mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) throws -> KeyedDecodingContainer<Nested> {
+    mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) throws -> KeyedDecodingContainer<Nested>
+    {
         try superDecoder().container(keyedBy: type)
     }
 

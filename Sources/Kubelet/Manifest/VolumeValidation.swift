@@ -6,7 +6,8 @@ enum VolumeValidation {
         var byName: [String: Volume] = [:]
         for (index, volume) in volumes.enumerated() {
             let field = "spec.volumes[\(index)]"
-            try require(ValidationRules.isLabel(volume.name), "\(field).name", volume.name.prefix(120), "must be a DNS label")
+            try require(
+                ValidationRules.isLabel(volume.name), "\(field).name", volume.name.prefix(120), "must be a DNS label")
             try require(byName[volume.name] == nil, "\(field).name", volume.name, "is used twice in this pod")
             try source(of: volume, field)
             byName[volume.name] = volume
@@ -15,7 +16,8 @@ enum VolumeValidation {
     }
 
     private static func source(of volume: Volume, _ field: String) throws {
-        for (name, present) in [("configMap", volume.configMap != nil), ("secret", volume.secret != nil)] where present {
+        for (name, present) in [("configMap", volume.configMap != nil), ("secret", volume.secret != nil)] where present
+        {
             throw refuse("\(field).\(name)", because: "a standalone node has no API server to read it from")
         }
         let sources = [volume.emptyDir != nil, volume.hostPath != nil, volume.downwardAPI != nil]
@@ -55,11 +57,13 @@ enum VolumeValidation {
         var paths: Set<String> = []
         for (index, mount) in (container.volumeMounts ?? []).enumerated() {
             let field = "\(field).volumeMounts[\(index)]"
-            try require(volumes[mount.name] != nil, "\(field).name", mount.name.prefix(120), "is not a volume of this pod")
+            try require(
+                volumes[mount.name] != nil, "\(field).name", mount.name.prefix(120), "is not a volume of this pod")
             try require(
                 mount.mountPath.hasPrefix("/") && mount.mountPath.split(separator: "/").isEmpty == false
                     && !mount.mountPath.contains(":") && !ValidationRules.hasParentReference(mount.mountPath),
-                "\(field).mountPath", mount.mountPath.prefix(200), "must be an absolute path other than / and without ':' or '..'")
+                "\(field).mountPath", mount.mountPath.prefix(200),
+                "must be an absolute path other than / and without ':' or '..'")
             try require(
                 paths.insert(mount.mountPath).inserted, "\(field).mountPath", mount.mountPath, "is mounted twice")
             if let subPath = mount.subPath {

@@ -39,10 +39,12 @@ struct DownwardFields {
         }
         if let resource {
             try require(
-                resources.contains(resource.resource), "\(path).resourceFieldRef.resource", resource.resource.prefix(64),
+                resources.contains(resource.resource), "\(path).resourceFieldRef.resource",
+                resource.resource.prefix(64),
                 "must be one of \(resources.sorted().joined(separator: ", "))")
             if let divisor = resource.divisor {
-                try require(divisor.billionths >= 0, "\(path).resourceFieldRef.divisor", divisor, "must not be negative")
+                try require(
+                    divisor.billionths >= 0, "\(path).resourceFieldRef.divisor", divisor, "must not be negative")
             }
             let name = resource.containerName ?? ""
             guard container == nil || !name.isEmpty else { return }

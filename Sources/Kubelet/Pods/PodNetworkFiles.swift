@@ -82,7 +82,8 @@ struct PodNetworkFiles {
         guard pod.spec.setHostnameAsFQDN == true, let name = qualifiedHostname else { return pod.hostname }
         guard name.utf8.count <= 64 else {
             throw BerthError.invalid(
-                field: "spec.setHostnameAsFQDN", value: name, rule: "makes a host name longer than the kernel's 64 bytes")
+                field: "spec.setHostnameAsFQDN", value: name,
+                rule: "makes a host name longer than the kernel's 64 bytes")
         }
         return name
     }

@@ -188,7 +188,8 @@ struct PodPlanner {
     private mutating func startAppContainers(in sandbox: String) {
         for container in pod.spec.containers {
             if let latest = observed.latest(container.name, in: sandbox), latest.state == .running { continue }
-            if let latest = observed.latest(container.name), latest.state == .exited, !restarts(after: latest.exitCode) {
+            if let latest = observed.latest(container.name), latest.state == .exited, !restarts(after: latest.exitCode)
+            {
                 continue
             }
             start(container, in: sandbox)

@@ -6,7 +6,9 @@ extension Pod {
     /// anything; else burstable.
     var qosClass: QoSClass {
         let asked = allContainers.contains { container in
-            let amounts = Array((container.resources?.requests ?? [:]).values) + Array((container.resources?.limits ?? [:]).values)
+            let amounts =
+                Array((container.resources?.requests ?? [:]).values)
+                + Array((container.resources?.limits ?? [:]).values)
             return amounts.contains { $0.billionths > 0 }
         }
         guard asked else { return .bestEffort }
@@ -102,10 +104,13 @@ enum PodCgroup {
         let classes = folder(qos)
         if driver == .systemd {
             let prefix = root.split(separator: "/").map(String.init)
-            let unit = (prefix + ["kubepods"] + classes + ["pod" + uid.replacing("-", with: "_")]).joined(separator: "-")
+            let unit = (prefix + ["kubepods"] + classes + ["pod" + uid.replacing("-", with: "_")]).joined(
+                separator: "-")
             return "\(unit).slice"
         }
-        return "/" + (root.split(separator: "/").map(String.init) + ["kubepods"] + classes + ["pod\(uid)"]).joined(separator: "/")
+        return "/"
+            + (root.split(separator: "/").map(String.init) + ["kubepods"] + classes + ["pod\(uid)"]).joined(
+                separator: "/")
     }
 
     private static func folder(_ qos: QoSClass) -> [String] {

@@ -107,7 +107,9 @@ struct PodStatusBuilder {
             let succeeded = main.allSatisfy { $0.state.terminated?.exitCode == 0 }
             return succeeded ? .succeeded : .failed
         }
-        let everRan = main.allSatisfy { $0.state.running != nil || $0.state.terminated != nil || $0.lastState.terminated != nil }
+        let everRan = main.allSatisfy {
+            $0.state.running != nil || $0.state.terminated != nil || $0.lastState.terminated != nil
+        }
         return everRan ? .running : .pending
     }
 

@@ -93,7 +93,8 @@ extension PodWorker {
     private func start(_ container: Container, attempt: UInt32, sandbox: String, previousEnd: Date?) async {
         let now = Date()
         if let previousEnd {
-            memory.restarts[container.name, default: BackOff()].advance(after: previousEnd, now: now, node.configuration.timing)
+            memory.restarts[container.name, default: BackOff()].advance(
+                after: previousEnd, now: now, node.configuration.timing)
         }
         var stage = "CreateContainerConfigError"
         do {
@@ -143,7 +144,9 @@ extension PodWorker {
     }
 
     /// - Returns: the runtime's reference to the image.
-    private func ensureImage(_ container: Container, _ sandboxConfig: Runtime_V1_PodSandboxConfig) async throws -> String {
+    private func ensureImage(_ container: Container, _ sandboxConfig: Runtime_V1_PodSandboxConfig) async throws
+        -> String
+    {
         let policy = container.imagePullPolicy ?? .ifNotPresent
         if policy != .always {
             if let image = try await node.runtime.imageStatus(container.image) { return image.id }

@@ -135,8 +135,10 @@ actor PodWorker {
         // The last that was seen of a pod stays its status until it is gone.
         if isTerminating, status != nil, observed.isEmpty { return }
         let builder = PodStatusBuilder(
-            pod: pod, observed: observed, memory: memory, decision: decision ?? decide(), hostIP: node.configuration.nodeIP,
-            runtimeName: node.runtimeName, startTime: observed.sandboxes.map(\.createdAt).min() ?? startTime, terminationMessages: terminationMessages, now: Date())
+            pod: pod, observed: observed, memory: memory, decision: decision ?? decide(),
+            hostIP: node.configuration.nodeIP,
+            runtimeName: node.runtimeName, startTime: observed.sandboxes.map(\.createdAt).min() ?? startTime,
+            terminationMessages: terminationMessages, now: Date())
         let before = status?.phase
         let next = builder.build(previous: status)
         status = next

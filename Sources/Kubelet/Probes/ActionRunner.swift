@@ -40,7 +40,8 @@ struct ActionRunner: Sendable {
             let response = try await runtime.execSync(containerID, command: action.command ?? [], timeout: timeout)
             guard response.exitCode != 0 else { return .success }
             let output = String(decoding: (response.stdout + response.stderr).prefix(Self.quoted), as: UTF8.self)
-            return .failure("command ended with \(response.exitCode): \(output.trimmingCharacters(in: .whitespacesAndNewlines))")
+            return .failure(
+                "command ended with \(response.exitCode): \(output.trimmingCharacters(in: .whitespacesAndNewlines))")
         } catch let error as BerthError where error.code == .deadlineExceeded {
             return .failure("command did not end within \(timeout) s")
         }
@@ -50,7 +51,9 @@ struct ActionRunner: Sendable {
 
     /// Redirects to the same host are followed; others count as success, since the answer is no error.
     private func request(_ action: HTTPGetAction, timeout: Int64) async -> ProbeTracker.Outcome {
-        guard let port = port(action.port), let host = action.host ?? podIP else { return .failure("pod has no address yet") }
+        guard let port = port(action.port), let host = action.host ?? podIP else {
+            return .failure("pod has no address yet")
+        }
         let scheme = (action.scheme ?? .http).rawValue.lowercased()
         var path = action.path ?? "/"
         if !path.hasPrefix("/") { path = "/" + path }
@@ -85,7 +88,9 @@ struct ActionRunner: Sendable {
     // MARK: TCP
 
     private func connect(_ action: TCPSocketAction, timeout: Int64) async -> ProbeTracker.Outcome {
-        guard let port = port(action.port), let host = action.host ?? podIP else { return .failure("pod has no address yet") }
+        guard let port = port(action.port), let host = action.host ?? podIP else {
+            return .failure("pod has no address yet")
+        }
         do {
             let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .connectTimeout(.seconds(timeout))

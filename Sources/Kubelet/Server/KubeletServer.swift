@@ -22,7 +22,9 @@ public struct KubeletServer: Sendable {
         let application = Application(
             router: router(),
             configuration: .init(address: .hostname(address, port: port), serverName: nil),
-            onServerRunning: { channel in log.info("listening on http://\(channel.localAddress?.description ?? address)") },
+            onServerRunning: { channel in
+                log.info("listening on http://\(channel.localAddress?.description ?? address)")
+            },
             logger: quiet)
         do {
             try await application.run()
@@ -50,7 +52,8 @@ public struct KubeletServer: Sendable {
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let data = try encoder.encode(PodList(items: await agent.list()))
             return Response(
-                status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: ByteBuffer(bytes: data)))
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .init(byteBuffer: ByteBuffer(bytes: data)))
         }
         router.get("/metrics") { _, _ in
             Self.text(KubeletMetrics.text(for: await agent.list()), type: "text/plain; version=0.0.4; charset=utf-8")

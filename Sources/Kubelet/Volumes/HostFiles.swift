@@ -53,7 +53,8 @@ enum HostFiles {
 
     /// At most the last `limit` bytes of a regular file; `nil` where there is none.
     static func tail(_ path: FilePath, limit: Int) -> [UInt8]? {
-        guard let file = try? FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow, .nonBlocking]) else {
+        guard let file = try? FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow, .nonBlocking])
+        else {
             return nil
         }
         defer { try? file.close() }
@@ -65,7 +66,8 @@ enum HostFiles {
         while count < limit {
             let read = try? bytes.withUnsafeMutableBytes { buffer in
                 try file.read(
-                    fromAbsoluteOffset: start + Int64(count), into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]))
+                    fromAbsoluteOffset: start + Int64(count),
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]))
             }
             guard let read, read > 0 else { break }
             count += read

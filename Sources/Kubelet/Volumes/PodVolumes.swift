@@ -60,7 +60,9 @@ struct PodVolumes {
         }
         var mode: mode_t = 0o777
         if let group = pod.spec.securityContext?.fsGroup {
-            guard lchown(path.string, 0, gid_t(group)) == 0 else { throw HostFiles.failure("give to group \(group)", path) }
+            guard lchown(path.string, 0, gid_t(group)) == 0 else {
+                throw HostFiles.failure("give to group \(group)", path)
+            }
             mode |= S_ISGID
         }
         guard chmod(path.string, mode) == 0 else { throw HostFiles.failure("change mode of", path) }
