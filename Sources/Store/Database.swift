@@ -1,5 +1,5 @@
 internal import Core
-internal import Foundation
+private import Glibc
 internal import GRDB
 internal import Synchronization
 public import SystemPackage
@@ -39,6 +39,10 @@ public final class Database: Sendable {
     }
 
     private static func open(_ path: FilePath) throws -> DatabasePool {
+        // SQLite gives its -wal and -shm files the mode of the main one.
+        let file = try FileDescriptor.open(
+            path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
+        try file.close()
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.foreignKeysEnabled = true
@@ -56,8 +60,6 @@ public final class Database: Sendable {
                 advice: "start the newer version, or move the file aside and import the images again")
         }
         try migrator.migrate(pool)
-        // FilePath.string of the main file only: SQLite gives -wal and -shm the same mode.
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path.string)
         return pool
     }
 
@@ -73,6 +75,7 @@ public final class Database: Sendable {
     }
 
     /// Runs `body` in one transaction: all of its changes are kept, or, if it throws, none.
+    @discardableResult
     public func write<Value: Sendable>(
         durability: Durability = .powerLoss, _ body: @escaping @Sendable (WriteTransaction) throws -> Value
     ) async throws -> Value {

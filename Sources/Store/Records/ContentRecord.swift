@@ -49,7 +49,7 @@ extension ReadTransaction {
 extension WriteTransaction {
     public func put(_ content: ContentRecord) throws {
         try ensureNamespace(content.namespace)
-        try content.upsert(database)
+        try content.save(database)
     }
 
     /// - Returns: whether it existed.

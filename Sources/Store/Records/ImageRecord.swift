@@ -35,14 +35,6 @@ extension ImageRecord: FetchableRecord, PersistableRecord {
     public static let databaseTableName = "image"
 }
 
-extension Digest: DatabaseValueConvertible {
-    public var databaseValue: DatabaseValue { description.databaseValue }
-
-    public static func fromDatabaseValue(_ value: DatabaseValue) -> Digest? {
-        String.fromDatabaseValue(value).flatMap { try? Digest($0) }
-    }
-}
-
 extension ReadTransaction {
     public func image(_ name: String, namespace: String) throws -> ImageRecord? {
         try ImageRecord.fetchOne(database, key: ["namespace": namespace, "name": name])
@@ -65,7 +57,7 @@ extension ReadTransaction {
 extension WriteTransaction {
     public func put(_ image: ImageRecord) throws {
         try ensureNamespace(image.namespace)
-        try image.upsert(database)
+        try image.save(database)
     }
 
     /// - Returns: whether it existed.

@@ -60,11 +60,11 @@ extension ReadTransaction {
 extension WriteTransaction {
     public func put(_ lease: LeaseRecord) throws {
         try ensureNamespace(lease.namespace)
-        try lease.upsert(database)
+        try lease.save(database)
     }
 
     public func put(_ resource: LeaseResourceRecord) throws {
-        try resource.upsert(database)
+        try resource.insert(database, onConflict: .ignore)
     }
 
     /// Deletes the lease with its list of resources (not the resources).

@@ -39,7 +39,7 @@ extension ReadTransaction {
 
 extension WriteTransaction {
     public func put(_ namespace: NamespaceRecord) throws {
-        try namespace.upsert(database)
+        try namespace.save(database)
     }
 
     /// - Returns: whether it existed.
