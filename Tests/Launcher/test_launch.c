@@ -1,0 +1,216 @@
+// Whole launches in this process: baton, failures, rollback. As root also in namespaces of their own.
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "launch.h"
+
+#define MAX_STEPS 12
+
+struct scene {
+    struct bl_arena arena;
+    struct bl_launch launch;
+    bl_plan plan;
+    bl_step steps[MAX_STEPS];
+    bl_step *pointers[MAX_STEPS];
+    Berth__Launch__V1__Clone clone;
+    Berth__Launch__V1__Exec exec;
+    Berth__Launch__V1__MakeDirectory directory;
+    Berth__Launch__V1__SetHostname hostname;
+    Berth__Launch__V1__OpenRoot root;
+    Berth__Launch__V1__MaskPath mask;
+    Berth__Launch__V1__ReadonlyPath readonly;
+    Berth__Launch__V1__Mount mount;
+    Berth__Launch__V1__PivotRoot pivot;
+    Berth__Launch__V1__ChangeDirectory cwd;
+    char *arguments[4];
+};
+
+static bl_step *add(struct scene *s, int place, uint32_t action, void *message)
+{
+    bl_step *step = &s->steps[s->plan.n_steps];
+    berth__launch__v1__step__init(step);
+    s->pointers[s->plan.n_steps++] = step;
+    step->place = (Berth__Launch__V1__Place)place;
+    step->action_case = (Berth__Launch__V1__Step__ActionCase)action;
+    step->make_directory = message; // the union's pointers have one size
+    return step;
+}
+
+static void begin(struct scene *s, const char *script)
+{
+    memset(s, 0, sizeof *s);
+    bl_arena_init(&s->arena, 1 << 20);
+    berth__launch__v1__plan__init(&s->plan);
+    berth__launch__v1__clone__init(&s->clone);
+    berth__launch__v1__exec__init(&s->exec);
+    berth__launch__v1__make_directory__init(&s->directory);
+    berth__launch__v1__set_hostname__init(&s->hostname);
+    berth__launch__v1__open_root__init(&s->root);
+    berth__launch__v1__mask_path__init(&s->mask);
+    berth__launch__v1__readonly_path__init(&s->readonly);
+    berth__launch__v1__mount__init(&s->mount);
+    berth__launch__v1__pivot_root__init(&s->pivot);
+    berth__launch__v1__change_directory__init(&s->cwd);
+    s->plan.version = 1;
+    s->plan.id = "test";
+    s->plan.steps = s->pointers;
+    s->arguments[0] = "sh";
+    s->arguments[1] = "-c";
+    s->arguments[2] = (char *)script;
+    s->exec.path = "/bin/sh";
+    s->exec.args = s->arguments;
+    s->exec.n_args = 3;
+}
+
+// Runs the scene; 0 and the program's exit status, or -1 and the failing step in launch.step.
+static int play(struct scene *s, struct bl_exit *exit, struct bl_error *error)
+{
+    bl_launch_init(&s->launch, &s->plan, &s->arena, -1);
+    int done = bl_plan_check(&s->plan, error) < 0 ? -1 : bl_launch_run(&s->launch, error);
+    if (done < 0)
+        CHECK(bl_launch_abort(&s->launch) == 0);
+    else
+        bl_reap(s->launch.child_pidfd, false, exit);
+    bl_close(&s->launch.child_pidfd);
+    bl_close(&s->launch.sync);
+    bl_launch_close(&s->launch);
+    bl_arena_free(&s->arena);
+    return done;
+}
+
+static void as_root(void)
+{
+    struct scene s;
+    struct bl_exit exit = {0};
+    struct bl_error error = {0};
+    test_group("launch: a new UTS namespace");
+    begin(&s, "test \"$(uname -n)\" = boxed");
+    s.clone.flags = CLONE_NEWUTS;
+    s.hostname.name = "boxed";
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(SET_HOSTNAME), &s.hostname);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) == 0 && exit.code == 0);
+
+    test_group("launch: masks and read-only paths stay in the root whatever its symlinks say");
+    mkdir(test_path("box"), 0755);
+    mkdir(test_path("box/data"), 0755);
+    mkdir(test_path("victim"), 0755);
+    test_write(test_path("victim/secret"), "visible");
+    test_write(test_path("box/data/masked"), "visible");
+    CHECK(symlink(test_path("victim"), test_path("box/escape")) == 0);
+    char script[1024];
+    snprintf(script, sizeof script, "test -s %s && ! test -s %s && ! touch %s 2>/dev/null", test_path("victim/secret"),
+             test_path("box/data/masked"), test_path("box/data/new"));
+    begin(&s, script);
+    Berth__Launch__V1__MaskPath escape = s.mask, missing = s.mask;
+    s.clone.flags = CLONE_NEWNS;
+    s.root.path = (char *)test_path("box");
+    s.root.propagation = 0x80000 | 0x4000; // MS_SLAVE | MS_REC
+    s.mask.path = "/data/masked";
+    escape.path = "/escape/secret";
+    missing.path = "/missing/file";
+    s.readonly.path = "/data";
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(OPEN_ROOT), &s.root);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(MASK_PATH), &escape);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(MASK_PATH), &missing);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(MASK_PATH), &s.mask);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(READONLY_PATH), &s.readonly);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) == 0 && exit.code == 0);
+    CHECK(strcmp(test_read(test_path("box/data/masked")), "visible") == 0);
+
+    test_group("launch: procfs is not mounted through a symlink");
+    CHECK(symlink("data", test_path("box/proc")) == 0);
+    begin(&s, "true");
+    s.clone.flags = CLONE_NEWNS | CLONE_NEWPID;
+    s.root.path = (char *)test_path("box");
+    s.root.propagation = 0x80000 | 0x4000;
+    s.mount.type = "proc";
+    s.mount.target = "/proc";
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(OPEN_ROOT), &s.root);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(MOUNT), &s.mount)->words = "mount proc at /proc";
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) < 0 && error.code == ELOOP && s.launch.step == 2);
+
+    test_group("launch: the working directory cannot be outside of the root");
+    char outside[64];
+    int leaked = open("/", O_RDONLY | O_DIRECTORY); // as CVE-2024-21626: an inherited descriptor of the host's root
+    mkdir(test_path("box2"), 0755);
+    mkdir(test_path("box2/proc"), 0755);
+    snprintf(outside, sizeof outside, "/proc/self/fd/%d", leaked);
+    begin(&s, "true");
+    s.clone.flags = CLONE_NEWNS | CLONE_NEWPID;
+    s.root.path = (char *)test_path("box2");
+    s.root.propagation = 0x80000 | 0x4000;
+    s.mount.type = "proc";
+    s.mount.target = "/proc";
+    s.cwd.path = outside;
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(OPEN_ROOT), &s.root);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(MOUNT), &s.mount);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(PIVOT_ROOT), &s.pivot);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(CHANGE_DIRECTORY), &s.cwd);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) < 0 && error.code == EXDEV && s.launch.step == 4);
+    close(leaked);
+}
+
+void test_launch(void)
+{
+    struct scene s;
+    struct bl_exit exit = {0};
+    struct bl_error error = {0};
+    test_group("launch: a program runs and its status comes back");
+    begin(&s, "exit 5");
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) == 0 && exit.code == 5 && exit.signal == 0);
+
+    test_group("launch: a program that ends by a signal");
+    begin(&s, "kill -9 $$");
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) == 0 && exit.code == 137 && exit.signal == 9);
+
+    test_group("launch: a missing program is the exec step's failure, and what the host made is gone");
+    begin(&s, "");
+    s.exec.path = "/nonexistent/program";
+    s.directory.path = (char *)test_path("made/by/step");
+    add(&s, BL_PLACE_HOST, BL_ACTION(MAKE_DIRECTORY), &s.directory);
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) < 0 && error.code == ENOENT && s.launch.step == 2);
+    CHECK(access(test_path("made"), F_OK) < 0);
+
+    test_group("launch: a host step after clone fails; the child is gone");
+    begin(&s, "");
+    s.directory.path = "/proc/nonexistent/x";
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_HOST, BL_ACTION(MAKE_DIRECTORY), &s.directory);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) < 0 && s.launch.step == 1);
+
+    test_group("launch: the baton goes to and fro; an optional step may fail");
+    begin(&s, "exit 0");
+    Berth__Launch__V1__ChangeDirectory nowhere = s.cwd, tmp = s.cwd;
+    nowhere.path = "/nonexistent";
+    tmp.path = "/tmp";
+    s.directory.path = (char *)test_path("between");
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(CHANGE_DIRECTORY), &nowhere)->optional = true;
+    add(&s, BL_PLACE_HOST, BL_ACTION(MAKE_DIRECTORY), &s.directory);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(CHANGE_DIRECTORY), &tmp);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    CHECK(play(&s, &exit, &error) == 0 && exit.code == 0 && access(test_path("between"), F_OK) == 0);
+    if (geteuid() == 0)
+        as_root();
+}
