@@ -1,0 +1,15 @@
+public import CRIAPI
+internal import Engine
+public import GRPCCore
+
+extension ImageServer {
+    /// Answers the image's ID, which is the same for every way to name the image.
+    public func pullImage(
+        request: Runtime_V1_PullImageRequest, context: ServerContext
+    ) async throws -> Runtime_V1_PullImageResponse {
+        let reference = try required(request.image.image, field: "image.image")
+        let image = try await engine.images.pull(
+            reference, auth: request.hasAuth ? try RegistryAuth(request.auth) : nil)
+        return Runtime_V1_PullImageResponse.with { $0.imageRef = image.id.description }
+    }
+}

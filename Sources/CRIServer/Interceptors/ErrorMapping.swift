@@ -1,0 +1,59 @@
+internal import Core
+public import GRPCCore
+
+/// Turns every error of a handler into a gRPC status: the only place that knows which code is which.
+public struct ErrorMapping: ServerInterceptor {
+    public init() {}
+
+    public func intercept<Input: Sendable, Output: Sendable>(
+        request: StreamingServerRequest<Input>,
+        context: ServerContext,
+        next:
+            @Sendable (
+                _ request: StreamingServerRequest<Input>, _ context: ServerContext
+            ) async throws -> StreamingServerResponse<Output>
+    ) async throws -> StreamingServerResponse<Output> {
+        let response: StreamingServerResponse<Output>
+        do {
+            response = try await next(request, context)
+        } catch {
+            throw Self.status(of: error)
+        }
+        guard case .success(let contents) = response.accepted else { return response }
+        return StreamingServerResponse(metadata: contents.metadata) { writer in
+            do {
+                return try await contents.producer(writer)
+            } catch {
+                throw Self.status(of: error)
+            }
+        }
+    }
+
+    public static func status(of error: any Error) -> RPCError {
+        switch error {
+        case let error as RPCError: error
+        case let error as BerthError: RPCError(code: code(of: error.code), message: "\(error)")
+        case is CancellationError: RPCError(code: .cancelled, message: "the call was cancelled")
+        default: RPCError(code: .internalError, message: "\(error)")
+        }
+    }
+
+    static func code(of code: BerthError.Code) -> RPCError.Code {
+        switch code {
+        case .invalidArgument: .invalidArgument
+        case .notFound: .notFound
+        case .alreadyExists: .alreadyExists
+        case .failedPrecondition: .failedPrecondition
+        case .permissionDenied: .permissionDenied
+        case .unauthenticated: .unauthenticated
+        case .resourceExhausted: .resourceExhausted
+        case .deadlineExceeded: .deadlineExceeded
+        case .cancelled: .cancelled
+        case .unavailable: .unavailable
+        case .unimplemented: .unimplemented
+        case .aborted: .aborted
+        case .dataLoss: .dataLoss
+        case .internal: .internalError
+        }
+    }
+}

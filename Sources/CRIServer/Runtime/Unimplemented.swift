@@ -1,0 +1,65 @@
+public import CRIAPI
+internal import Core
+internal import Engine
+public import GRPCCore
+
+extension RuntimeServer {
+    private func unimplemented(_ context: ServerContext) -> BerthError {
+        BerthError(.unimplemented, "\(context.descriptor.method) is not implemented yet")
+    }
+
+    public func exec(
+        request: Runtime_V1_ExecRequest, context: ServerContext
+    ) async throws -> Runtime_V1_ExecResponse {
+        throw unimplemented(context)
+    }
+
+    public func attach(
+        request: Runtime_V1_AttachRequest, context: ServerContext
+    ) async throws -> Runtime_V1_AttachResponse {
+        throw unimplemented(context)
+    }
+
+    public func portForward(
+        request: Runtime_V1_PortForwardRequest, context: ServerContext
+    ) async throws -> Runtime_V1_PortForwardResponse {
+        throw unimplemented(context)
+    }
+
+    public func checkpointContainer(
+        request: Runtime_V1_CheckpointContainerRequest, context: ServerContext
+    ) async throws -> Runtime_V1_CheckpointContainerResponse {
+        throw unimplemented(context)
+    }
+
+    public func checkpointPod(
+        request: Runtime_V1_CheckpointPodRequest, context: ServerContext
+    ) async throws -> Runtime_V1_CheckpointPodResponse {
+        throw unimplemented(context)
+    }
+
+    public func restorePod(
+        request: Runtime_V1_RestorePodRequest, context: ServerContext
+    ) async throws -> Runtime_V1_RestorePodResponse {
+        throw unimplemented(context)
+    }
+
+    public func listMetricDescriptors(
+        request: Runtime_V1_ListMetricDescriptorsRequest, context: ServerContext
+    ) async throws -> Runtime_V1_ListMetricDescriptorsResponse {
+        throw unimplemented(context)
+    }
+
+    public func listPodSandboxMetrics(
+        request: Runtime_V1_ListPodSandboxMetricsRequest, context: ServerContext
+    ) async throws -> Runtime_V1_ListPodSandboxMetricsResponse {
+        throw unimplemented(context)
+    }
+
+    public func streamPodSandboxMetrics(
+        request: Runtime_V1_StreamPodSandboxMetricsRequest,
+        response: RPCWriter<Runtime_V1_StreamPodSandboxMetricsResponse>, context: ServerContext
+    ) async throws {
+        throw unimplemented(context)
+    }
+}

@@ -1,0 +1,120 @@
+internal import CRIServer
+internal import ContainerdServer
+internal import Core
+internal import Dispatch
+internal import Engine
+internal import GRPCCore
+internal import GRPCNIOTransportHTTP2Posix
+internal import Glibc
+internal import Images
+internal import LinuxKernel
+internal import Logging
+internal import Networking
+internal import Store
+internal import SystemPackage
+
+/// Puts the daemon together and serves until a signal. Containers and their monitors do not notice when it ends.
+struct Daemon {
+    /// Calls under way may finish for this long after SIGTERM.
+    private static let patience = Duration.seconds(5)
+
+    let configuration: DaemonConfiguration
+    let logger: Logger
+
+    func run() async throws {
+        let signals = Signals([SIGTERM, SIGINT])
+        let root = FilePath(configuration.root)
+        do {
+            try Files.makeDirectories(root, mode: 0o700)
+        } catch {
+            throw BerthError(.internal, "could not make the root directory \(root)", cause: error)
+        }
+        let database = try Database(path: root.appending("meta.db"))
+        let images = try makeImages(root: root, database: database)
+        try await images.recover()
+        let engine = try await Engine(
+            configuration: configuration.engine(), database: database, images: images, network: try makeNetwork(),
+            logger: logger)
+        try await serve(engine, until: signals)
+        try? database.close()
+    }
+
+    private func serve(_ engine: Engine, until signals: Signals) async throws {
+        let address = FilePath(configuration.socket)
+        try ListeningSocket.prepare(address)
+        var settings = HTTP2ServerTransport.Posix.Config.defaults
+        settings.rpc.maxRequestPayloadSize = 16 << 20
+        let transport = HTTP2ServerTransport.Posix(
+            address: .unixDomainSocket(path: address.string), transportSecurity: .plaintext, config: settings)
+        let services =
+            CRIServices.all(engine: engine)
+            + ContainerdServices.all(images: engine.images, version: Release.version)
+        let server = GRPCServer(
+            transport: transport, services: services,
+            interceptorPipeline: CRIServices.interceptors(logger: logger)
+                + ContainerdServices.interceptors().map { .apply($0, to: .all) })
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.serve() }
+            _ = try await transport.listeningAddress
+            guard chmod(address.string, 0o600) == 0 else {
+                throw BerthError(.internal, "could not protect \(address)", cause: Errno(rawValue: errno))
+            }
+            logger.notice("serving", metadata: ["address": "\(address)", "version": "\(Release.version)"])
+            ServiceManagerNotice.send("READY=1\nSTATUS=Serving on \(address)\n")
+            let signal = await signals.next()
+            logger.notice("ending; containers run on", metadata: ["signal": "\(signal)"])
+            ServiceManagerNotice.send("STOPPING=1\n")
+            engine.shutDown()
+            server.beginGracefulShutdown()
+            group.addTask {
+                try await Task.sleep(for: Self.patience)
+                throw CancellationError()
+            }
+            do { try await group.next() } catch is CancellationError {
+                logger.warning("calls were still under way")
+            }
+            group.cancelAll()
+        }
+        try? Syscall.unlinkat(address)
+    }
+
+    private func makeImages(root: FilePath, database: Database) throws -> ImageService {
+        try ImageService(root: root, database: database, registry: RegistryClient(), logger: logger)
+    }
+
+    private func makeNetwork() throws -> any PodNetwork {
+        let settings = configuration.network
+        // Results and leases are void after a reboot, as the namespaces are.
+        let state = FilePath(configuration.state).appending("network")
+        return try NetworkSelector(
+            cni: CNINetwork(
+                configDirectory: FilePath(settings.cniConfigDirectory),
+                pluginDirectories: settings.cniPluginDirectories.map { FilePath($0) },
+                cacheDirectory: state.appending("cni"), logger: logger),
+            builtin: BuiltinNetwork(configuration: settings.builtin(), stateDirectory: state, logger: logger))
+    }
+}
+
+/// Signals as something to wait for.
+private final class Signals: Sendable {
+    private let stream: AsyncStream<Int32>
+    private let sources: [any DispatchSourceSignal]
+
+    init(_ numbers: [Int32]) {
+        let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
+        self.stream = stream
+        signal(SIGPIPE, SIG_IGN)
+        sources = numbers.map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { continuation.yield(number) }
+            source.resume()
+            return source
+        }
+    }
+
+    func next() async -> Int32 {
+        for await number in stream { return number }
+        return SIGTERM
+    }
+}

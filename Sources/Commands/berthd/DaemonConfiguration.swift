@@ -1,0 +1,183 @@
+internal import Core
+internal import Engine
+internal import Foundation
+internal import Logging
+internal import Networking
+internal import SystemPackage
+internal import TOMLKit
+
+/// The configuration file, with the defaults of what it leaves out. Every key is explained in packaging/config.toml.
+struct DaemonConfiguration {
+    static let defaultPath = "/etc/berth/config.toml"
+
+    var root = "/var/lib/berth"
+    var state = "/run/berth"
+    /// `nil`: berth.sock in `state`.
+    var address: String?
+    var logLevel = Logger.Level.info
+    var launcher: String?
+    var cgroupParent = "/berth"
+    var unsetSeccomp = SecurityProfile.runtimeDefault
+    var seccompDirectory = "/var/lib/kubelet/seccomp"
+    var sharedMemoryMegabytes = 64
+    var network = NetworkSettings()
+    var images = ImageSettings()
+
+    struct NetworkSettings {
+        var cniConfigDirectory = "/etc/cni/net.d"
+        var cniPluginDirectories = ["/opt/cni/bin", "/usr/lib/cni"]
+        /// Empty for the automatic choice of a free bridge and subnet.
+        var bridge = ""
+        var subnets: [String] = []
+        var mtu = 0
+        var masquerade = true
+    }
+
+    struct ImageSettings {
+        /// Registries that are spoken to without TLS, `HOST[:PORT]`.
+        var plainHTTP: [String] = []
+        /// Registries whose certificate is not checked.
+        var insecureTLS: [String] = []
+        /// By registry: other addresses to try first.
+        var mirrors: [String: [String]] = [:]
+    }
+
+    var socket: String { address ?? "\(state)/berth.sock" }
+
+    /// - Parameter path: `nil` for the default file where it exists.
+    static func load(_ path: String?) throws -> DaemonConfiguration {
+        let file = path ?? defaultPath
+        guard let data = FileManager.default.contents(atPath: file) else {
+            if path == nil { return DaemonConfiguration() }
+            throw BerthError(.notFound, "could not read configuration file \(file)")
+        }
+        guard data.count <= 1 << 20 else {
+            throw BerthError(.invalidArgument, "configuration file \(file) is larger than 1 MiB")
+        }
+        do {
+            return try parse(String(decoding: data, as: UTF8.self))
+        } catch {
+            throw BerthError.wrapping(error, file)
+        }
+    }
+
+    static func parse(_ text: String) throws -> DaemonConfiguration {
+        let table: TOMLTable
+        do {
+            table = try TOMLTable(string: text)
+        } catch let error as TOMLParseError {
+            throw BerthError(.invalidArgument, "\(error.description) (line \(error.source.begin.line))")
+        }
+        let top = TOMLSection(table)
+        var result = DaemonConfiguration()
+        result.root = try top.string("root") ?? result.root
+        result.state = try top.string("state") ?? result.state
+        result.address = try top.string("address").flatMap { $0.isEmpty ? nil : $0 }
+        result.logLevel = try top.string("log_level").map { try level($0, field: "log_level") } ?? result.logLevel
+        result.launcher = try top.string("launcher").flatMap { $0.isEmpty ? nil : $0 }
+
+        let pods = try top.section("pods")
+        result.cgroupParent = try pods.string("cgroup_parent") ?? result.cgroupParent
+        result.sharedMemoryMegabytes = try pods.integer("shm_megabytes") ?? result.sharedMemoryMegabytes
+        result.seccompDirectory = try pods.string("seccomp_directory") ?? result.seccompDirectory
+        switch try pods.string("unset_seccomp") {
+        case nil, "runtime/default": break
+        case "unconfined": result.unsetSeccomp = .unconfined
+        case let other?:
+            throw BerthError.invalid(
+                field: "pods.unset_seccomp", value: other, rule: "must be runtime/default or unconfined")
+        }
+
+        let network = try top.section("network")
+        result.network.cniConfigDirectory = try network.string("cni_config_directory") ?? result.network.cniConfigDirectory
+        result.network.cniPluginDirectories =
+            try network.strings("cni_plugin_directories") ?? result.network.cniPluginDirectories
+        result.network.bridge = try network.string("bridge") ?? result.network.bridge
+        result.network.subnets = try network.strings("subnets") ?? result.network.subnets
+        result.network.mtu = try network.integer("mtu") ?? result.network.mtu
+        result.network.masquerade = try network.boolean("masquerade") ?? result.network.masquerade
+
+        let images = try top.section("images")
+        result.images.plainHTTP = try images.strings("plain_http") ?? []
+        result.images.insecureTLS = try images.strings("insecure_tls") ?? []
+        for (host, section) in try images.namedSections("registry") {
+            result.images.mirrors[host] = try section.strings("mirrors") ?? []
+        }
+        try top.refuseUnknownKeys()
+        return result
+    }
+
+    static func level(_ text: String, field: String) throws -> Logger.Level {
+        guard let level = Logger.Level(rawValue: text) else {
+            throw BerthError.invalid(
+                field: field, value: text,
+                rule: "must be one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return level
+    }
+
+    /// What is wrong in itself, before anything of the host is touched.
+    func validate() throws {
+        for (field, path) in [
+            ("root", root), ("state", state), ("address", socket), ("launcher", launcher ?? "/"),
+            ("pods.cgroup_parent", cgroupParent), ("pods.seccomp_directory", seccompDirectory),
+            ("network.cni_config_directory", network.cniConfigDirectory),
+        ] + network.cniPluginDirectories.map({ ("network.cni_plugin_directories", $0) }) {
+            guard path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
+                throw BerthError.invalid(field: field, value: path, rule: "must be an absolute path without ..")
+            }
+        }
+        // sun_path of unix(7).
+        guard socket.utf8.count < 108 else {
+            throw BerthError.invalid(field: "address", value: socket, rule: "is longer than a socket's path may be (107)")
+        }
+        guard "\(state)/containers//monitor.sock".utf8.count + 64 < 4096 else {
+            throw BerthError.invalid(field: "state", value: state, rule: "is too long")
+        }
+        guard (1...1 << 20).contains(sharedMemoryMegabytes) else {
+            throw BerthError.invalid(
+                field: "pods.shm_megabytes", value: sharedMemoryMegabytes, rule: "must be from 1 to 1048576")
+        }
+        _ = try network.builtin()
+    }
+
+    func engine() -> EngineConfiguration {
+        var configuration = EngineConfiguration(root: FilePath(root), state: FilePath(state))
+        configuration.launcher = launcher.map { FilePath($0) }
+        configuration.cgroupParent = cgroupParent
+        configuration.unsetSeccomp = unsetSeccomp
+        configuration.seccompDirectory = FilePath(seccompDirectory)
+        configuration.sharedMemorySize = UInt64(sharedMemoryMegabytes) << 20
+        return configuration
+    }
+}
+
+extension DaemonConfiguration.NetworkSettings {
+    func builtin() throws -> BuiltinNetworkConfiguration {
+        guard bridge.isEmpty == subnets.isEmpty else {
+            throw BerthError(
+                .invalidArgument, "network.bridge and network.subnets belong together",
+                advice: "give both, or neither for an automatic choice")
+        }
+        guard mtu == 0 || (576...65_535).contains(mtu) else {
+            throw BerthError.invalid(field: "network.mtu", value: mtu, rule: "must be 0 or from 576 to 65535")
+        }
+        let placement: BuiltinNetworkConfiguration.Placement
+        if bridge.isEmpty {
+            placement = .automatic
+        } else {
+            guard bridge.utf8.count <= 15, !bridge.contains("/"), !bridge.contains(where: \.isWhitespace) else {
+                throw BerthError.invalid(
+                    field: "network.bridge", value: bridge, rule: "must be an interface name of at most 15 bytes")
+            }
+            placement = .fixed(
+                bridge: bridge,
+                ranges: try subnets.map { subnet in
+                    do { return [AddressRange(subnet: try IPAddressPrefix(subnet))] } catch {
+                        throw BerthError.wrapping(error, "network.subnets")
+                    }
+                })
+        }
+        return BuiltinNetworkConfiguration(placement: placement, mtu: mtu == 0 ? nil : mtu, masquerade: masquerade)
+    }
+}

@@ -1,0 +1,63 @@
+/// What `berthd config default` prints; packaging/config.toml is the same text, which a test checks.
+enum DefaultConfiguration {
+    static let text = #"""
+        # Configuration of berthd. Every key is here with its default; what is left out has it too.
+        # An unknown key is an error. Check a file with: berthd config check FILE
+
+        # Images, snapshots and metadata. Kept over reboots.
+        root = "/var/lib/berth"
+
+        # Sockets, namespaces and exit records of what runs. Lost with a reboot, so on a tmpfs.
+        state = "/run/berth"
+
+        # Unix socket of CRI and containerd's services; mode 0600. Empty: berth.sock in the state directory.
+        address = ""
+
+        # trace, debug, info, notice, warning, error or critical. Calls that only look are logged at debug.
+        log_level = "info"
+
+        # berth-launch. Empty: beside berthd, else in ../libexec/berth.
+        launcher = ""
+
+        [pods]
+        # Cgroup below which pods go that name no parent of their own.
+        cgroup_parent = "/berth"
+
+        # Size of each pod's /dev/shm.
+        shm_megabytes = 64
+
+        # Seccomp profile of containers that name none: "runtime/default" or "unconfined".
+        unset_seccomp = "runtime/default"
+
+        # Where seccomp profiles are that pods name by a relative path ("Localhost").
+        seccomp_directory = "/var/lib/kubelet/seccomp"
+
+        [network]
+        # Where a CNI configuration is found here, its plugins connect the pods; else the built-in network does.
+        cni_config_directory = "/etc/cni/net.d"
+        cni_plugin_directories = ["/opt/cni/bin", "/usr/lib/cni"]
+
+        # The built-in network's bridge and its subnets, one for each address of a pod (IPv4, IPv6 or both), such as
+        # "berth0" and ["10.85.0.0/16", "fd00:85::/64"]. Empty: a bridge and subnet that nothing else on this host uses.
+        bridge = ""
+        subnets = []
+
+        # MTU of bridge and pods. 0: that of the interface with the host's default route.
+        mtu = 0
+
+        # Pods reach other networks with the host's address.
+        masquerade = true
+
+        [images]
+        # Registries without TLS, "HOST:PORT". Those on 127.0.0.0/8, ::1 and localhost are tried without it by themselves.
+        plain_http = []
+
+        # Registries whose certificate is not checked.
+        insecure_tls = []
+
+        # Other addresses to try before a registry itself:
+        # [images.registry."docker.io"]
+        # mirrors = ["https://mirror.example.org"]
+
+        """#
+}

@@ -1,0 +1,115 @@
+internal import Core
+internal import Images
+internal import LaunchAPI
+internal import LinuxKernel
+internal import OCIRuntime
+internal import OCISpec
+internal import SystemPackage
+
+extension Engine {
+    /// Looks up what the specification of a container takes from host and pod, and builds it.
+    func specification(
+        of container: Container, in pod: PodSandbox, execution: ImageConfig.Execution, user: ContainerUser, home: String
+    ) throws -> RuntimeSpec {
+        let security = container.config.security
+        guard container.config.cdiDevices.isEmpty else {
+            throw BerthError(.unimplemented, "config.CDI_devices: CDI devices are not supported yet")
+        }
+        if security.namespaces.pid == .pod, pod.config.security.namespaces.pid != .pod {
+            throw BerthError(
+                .invalidArgument,
+                "config.linux.security_context.namespace_options.pid is POD, but pod sandbox \"\(pod.id)\" has no shared "
+                    + "PID namespace")
+        }
+        var builder = SpecBuilder(
+            containerID: container.id, pod: pod, config: container.config, image: execution, user: user, home: home,
+            layout: layout, cgroup: container.cgroup, host: host)
+        builder.targetPIDNamespace = try targetNamespace(security.namespaces, in: pod)
+        builder.seccomp = try seccomp(security)
+        builder.devices = try HostDevices.resolve(container.config)
+        return try builder.build()
+    }
+
+    private func targetNamespace(_ options: NamespaceOptions, in pod: PodSandbox) throws -> String? {
+        guard options.pid == .target else { return nil }
+        let target = try container(options.targetID)
+        guard target.podID == pod.id else {
+            throw BerthError(
+                .invalidArgument, "target container \"\(target.id)\" is not in pod sandbox \"\(pod.id)\"")
+        }
+        guard target.state.isRunning, let process = target.process,
+            ProcessStatus.isAlive(process.pid, startTime: process.startTime)
+        else {
+            throw BerthError(.failedPrecondition, "target container \"\(target.id)\" is \(target.state.name), not running")
+        }
+        return "/proc/\(process.pid)/ns/pid"
+    }
+
+    private func seccomp(_ security: ContainerSecurityContext) throws -> RuntimeSpec.Linux.Seccomp? {
+        if security.privileged { return nil }
+        switch security.seccomp ?? configuration.unsetSeccomp {
+        case .unconfined: return nil
+        case .runtimeDefault:
+            return DefaultProfile.seccomp(capabilities: try CapabilitySet(security, host: host).permitted)
+        case .localhost(let name):
+            let path = configuration.seccompDirectory.pushing(FilePath(name))
+            do {
+                return try StrictJSON.decode(
+                    RuntimeSpec.Linux.Seccomp.self, from: Files.read(path, limit: 4 << 20), what: "seccomp profile \(path)")
+            } catch let error as Errno {
+                throw BerthError(.invalidArgument, "could not read seccomp profile \(path)", cause: error)
+            }
+        }
+    }
+
+    /// Starts the monitor and the container's process, which waits before its exec.
+    func launch(_ container: Container, spec: RuntimeSpec, overlay: OverlayMount) async throws -> LaunchedProcess {
+        guard let upper = overlay.upper, let work = overlay.work else {
+            throw BerthError(.internal, "the root filesystem of container \(container.id) has no writable layer")
+        }
+        var options = CompileOptions(
+            id: container.id, bundle: layout.container(container.id), start: .onMonitorRequest)
+        options.rootfs = layout.rootFS(of: container.id)
+        options.overlay = OverlayRoot(
+            lower: overlay.lower.map { FilePath($0) }, upper: FilePath(upper), work: FilePath(work),
+            options: ["index=off"])
+        options.monitor = MonitorOptions(
+            socket: layout.monitorSocket(of: container.id), exitPath: layout.exitRecord(of: container.id))
+        options.stdio = StdioOptions(
+            stdin: container.config.stdin, stdinOnce: container.config.stdinOnce,
+            logPath: container.logPath.isEmpty ? nil : FilePath(container.logPath))
+        options.cgroupSurvey = try ContainerCgroup(host: facts.cgroups, path: container.cgroup, id: container.id).survey()
+        return try await launcher.launch(try compiler.compile(spec, options: options))
+    }
+
+    /// The plan of a command in a running container: its process with other arguments and without a terminal.
+    func execPlan(
+        _ command: [String], in container: Container, _ entry: LiveContainer
+    ) throws -> Berth_Launch_V1_Plan {
+        guard let process = container.process else {
+            throw BerthError(.failedPrecondition, "container \"\(container.id)\" has no process")
+        }
+        let spec = try specification(of: container)
+        var own = spec.process ?? RuntimeSpec.Process()
+        own.args = command
+        own.terminal = false
+        let namespaces = (spec.linux?.namespaces ?? []).reduce(into: NamespaceTypes()) { types, namespace in
+            if let type = NamespaceTypes.ofSpecification[namespace.type] { types.insert(type) }
+        }
+        let target = ExecTarget(
+            id: container.id, pid: process.pid, namespaces: namespaces,
+            cgroup: Cgroup(host: facts.cgroups, path: container.cgroup), linux: spec.linux)
+        let options = CompileOptions(id: container.id, bundle: layout.container(container.id))
+        return try compiler.compileExec(process: own, container: target, options: options)
+    }
+
+    func apply(_ resources: LinuxResources, to cgroup: String) throws {
+        try ContainerCgroup(host: facts.cgroups, path: cgroup, id: "").update(ResourceTranslation.specification(resources))
+    }
+}
+
+extension NamespaceTypes {
+    fileprivate static let ofSpecification: [String: NamespaceTypes] = [
+        "mount": .mount, "pid": .pid, "network": .network, "ipc": .ipc, "uts": .uts, "user": .user, "cgroup": .cgroup,
+    ]
+}

@@ -1,0 +1,133 @@
+internal import Core
+internal import Images
+internal import LinuxKernel
+internal import OCIRuntime
+internal import OCISpec
+internal import SystemPackage
+
+extension Engine {
+    /// Makes a container and its process, which waits before its exec.
+    ///
+    /// A repeated call with the same configuration, for a container that was not started, answers its ID. A failed call
+    /// leaves nothing behind.
+    ///
+    /// - Parameter podID: an ID or the start of one.
+    public func createContainer(_ config: ContainerConfig, in podID: String) async throws -> String {
+        let pod = try podSandbox(podID)
+        return try await exclusively("name/\(config.metadata.reservedName(inPod: pod.id))") {
+            if let id = try self.existingContainer(config, in: pod) { return id }
+            return try await self.makeContainer(config, in: pod)
+        }
+    }
+
+    private func existingContainer(_ config: ContainerConfig, in pod: PodSandbox) throws -> String? {
+        guard let existing = registry.container(named: config.metadata, in: pod.id) else { return nil }
+        guard existing.state == .created, existing.config == config else {
+            throw BerthError(
+                .alreadyExists,
+                "container \"\(config.metadata.name)\" attempt \(config.metadata.attempt) of pod sandbox \(pod.id) exists "
+                    + "as \(existing.id), \(existing.state.name)",
+                advice: "remove it, or raise the attempt")
+        }
+        return existing.id
+    }
+
+    private func makeContainer(_ config: ContainerConfig, in pod: PodSandbox) async throws -> String {
+        guard let image = try await images.status(of: config.image.image) else {
+            throw BerthError(.notFound, "image \"\(config.image.image)\" is not present", advice: "pull it first")
+        }
+        let id = Identifier.random()
+        let execution = image.config.config ?? ImageConfig.Execution()
+        let container = Container(
+            id: id, podID: pod.id, podMetadata: pod.config.metadata, config: config, imageID: image.id.description,
+            imageReference: image.digests.first ?? image.id.description, logPath: try Self.logPath(config, in: pod),
+            createdAt: WallClock.now(), state: .creating, resources: config.resources ?? LinuxResources(),
+            stopSignal: try config.stopSignal ?? Self.stopSignal(of: execution), cgroup: "\(pod.cgroup)/\(id)",
+            warnings: [])
+        // Who stops or removes the container meanwhile waits until it is made or gone.
+        return try await locks.withLock("container/\(id)") {
+            try await fill(container, execution: execution, in: pod)
+        }
+    }
+
+    private func fill(
+        _ container: Container, execution: ImageConfig.Execution, in pod: PodSandbox
+    ) async throws -> String {
+        let (id, config) = (container.id, container.config)
+        return try await withRollback { rollback in
+            // The record comes first: whatever is made afterwards can be found and removed after a crash.
+            try registry.insert(container)
+            rollback.onFailure("forget container \(id)") {
+                self.registry.removeContainer(id)
+                self.live[id] = nil
+                try await self.store(container: id)
+            }
+            try await store(container: id)
+            rollback.onFailure("remove what was made of container \(id)") { try await self.dismantle(container) }
+
+            let overlay = try await images.prepareRootFS(containerID: id, image: container.imageID)
+            let resolver = UserResolver(files: LayeredFiles(layers: overlay.lower.map { FilePath($0) }))
+            let user = try resolver.resolve(config.security, imageUser: execution.user ?? "")
+            let spec = try specification(
+                of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid))
+            try makeContainerDirectory(id, spec: spec, mounts: config.mounts)
+            let launched = try await launch(container, spec: spec, overlay: overlay)
+            let entry = LiveContainer(monitor: MonitorClient(socket: layout.monitorSocket(of: id)), spec: spec)
+            live[id] = entry
+            let warnings = launched.warnings.map { "\($0)" }
+            for warning in warnings {
+                logger.notice("the kernel refused a part of container", metadata: ["container": "\(id)", "what": "\(warning)"])
+            }
+            guard registry.pod(exactly: pod.id)?.state.isReady == true else {
+                throw BerthError(.failedPrecondition, "pod sandbox \"\(pod.id)\" was stopped meanwhile")
+            }
+            try registry.updateContainer(id) {
+                $0.user = user
+                $0.process = ProcessIdentity(pid: launched.pid, startTime: launched.startTime)
+                $0.monitor = ProcessStatus.read(launched.monitorPID).map {
+                    ProcessIdentity(pid: $0.pid, startTime: $0.startTime)
+                }
+                $0.warnings = warnings
+                $0.state = .created
+            }
+            try await store(container: id)
+            watch(id, entry)
+            publish(.created, id, pod: pod.id)
+            return id
+        }
+    }
+
+    private static func logPath(_ config: ContainerConfig, in pod: PodSandbox) throws -> String {
+        guard !config.logPath.isEmpty, !pod.config.logDirectory.isEmpty else { return "" }
+        let path = FilePath(pod.config.logDirectory).pushing(FilePath(config.logPath))
+        guard !FilePath(config.logPath).isAbsolute else {
+            throw BerthError.invalid(
+                field: "config.log_path", value: config.logPath, rule: "must be relative to the pod's log directory")
+        }
+        try PodValidation.absolute(path.string, field: "config.log_path")
+        return path.string
+    }
+
+    private static func stopSignal(of image: ImageConfig.Execution) throws -> Int32 {
+        guard let text = image.stopSignal, !text.isEmpty else { return 15 }
+        guard let number = SignalName.number(of: text) else {
+            throw BerthError.invalid(field: "StopSignal of the image", value: text, rule: "is not a signal")
+        }
+        return number
+    }
+
+    private func makeContainerDirectory(_ id: String, spec: RuntimeSpec, mounts: [ContainerMount]) throws {
+        do {
+            try Files.makeDirectories(layout.rootFS(of: id), mode: 0o700)
+            try Files.writeAtomically(layout.configuration(of: id), StrictJSON.encode(spec))
+            // As the field does: a missing source of a mount becomes a directory.
+            for mount in mounts where !Files.exists(FilePath(mount.hostPath)) {
+                try Files.makeDirectories(FilePath(mount.hostPath), mode: 0o755)
+            }
+            let log = try registry.container(id).logPath
+            if !log.isEmpty { try Files.makeDirectories(FilePath(log).removingLastComponent(), mode: 0o755) }
+        } catch let error as Errno {
+            throw BerthError(.internal, "could not make the directory of container \(id)", cause: error)
+        }
+    }
+}

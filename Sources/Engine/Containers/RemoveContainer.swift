@@ -1,0 +1,61 @@
+internal import Core
+internal import LinuxKernel
+internal import SystemPackage
+
+extension Engine {
+    /// Removes the container with its filesystem, and kills it first where it runs. Succeeds when it is gone.
+    public func removeContainer(_ id: String) async throws {
+        let found: Container
+        do {
+            found = try registry.container(id)
+        } catch let error as BerthError where error.code == .notFound {
+            return
+        }
+        try await exclusively("container/\(found.id)") {
+            guard let container = self.registry.container(exactly: found.id) else { return }
+            if let entry = self.live[container.id] {
+                switch container.state {
+                case .running, .created: try await self.kill(container, entry)
+                default: break
+                }
+            }
+            try self.registry.updateContainer(container.id) { $0.state = .removing($0.state.exit) }
+            try await self.store(container: container.id)
+            try await self.dismantle(container)
+            self.registry.removeContainer(container.id)
+            self.live[container.id] = nil
+            try await self.store(container: container.id)
+            self.publish(.deleted, container.id, pod: container.podID)
+        }
+    }
+
+    /// Takes away what a container is made of; what is not there is no error, so that it can be repeated.
+    func dismantle(_ container: Container) async throws {
+        try await deleteCgroup(Cgroup(host: facts.cgroups, path: container.cgroup), of: container.id)
+        await endMonitor(of: container)
+        do {
+            try Files.removeTree(layout.container(container.id))
+        } catch {
+            throw BerthError(.internal, "could not remove \(layout.container(container.id))", cause: error)
+        }
+        try await images.removeRootFS(containerID: container.id)
+    }
+
+    /// The monitor ends by itself once its container has ended; one that does not is killed.
+    private func endMonitor(of container: Container) async {
+        guard let monitor = registry.container(exactly: container.id)?.monitor ?? container.monitor,
+            ProcessStatus.isAlive(monitor.pid, startTime: monitor.startTime),
+            let pidfd = try? Syscall.pidfdOpen(monitor.pid)
+        else { return }
+        defer { pidfd.close() }
+        let ended = Latch()
+        let wait = Task {
+            try? await Poller.shared.waitForExit(pidfd.fd)
+            ended.open()
+        }
+        if await ended.wait(atMost: .milliseconds(500)) { return }
+        if ProcessStatus.isAlive(monitor.pid, startTime: monitor.startTime) { try? Syscall.pidfdSendSignal(pidfd.fd, 9) }
+        _ = await ended.wait(atMost: .seconds(2))
+        wait.cancel()
+    }
+}

@@ -1,0 +1,43 @@
+internal import Core
+
+extension Engine {
+    /// Lets the container's process go on to its program; returns when that is executed.
+    ///
+    /// - Throws: `BerthError` of the step that failed. The container has exited then, with the reason "StartError".
+    public func startContainer(_ id: String) async throws {
+        let container = try container(id)
+        try await exclusively("container/\(container.id)") {
+            let container = try self.container(container.id)
+            guard container.state == .created, let entry = self.live[container.id] else {
+                throw BerthError(
+                    .failedPrecondition, "container \"\(container.id)\" is \(container.state.name), not created")
+            }
+            guard self.registry.pod(exactly: container.podID)?.state.isReady == true else {
+                throw BerthError(.failedPrecondition, "pod sandbox \"\(container.podID)\" is not ready")
+            }
+            do {
+                try await entry.monitor.start()
+            } catch {
+                try await self.fail(container, entry, error)
+                throw BerthError.wrapping(error, "could not start container \"\(container.id)\"")
+            }
+            // It may have ended by now, and its exit be known already.
+            try self.registry.updateContainer(container.id) {
+                if $0.state == .created { $0.state = .running(startedAt: WallClock.now()) }
+            }
+            try await self.store(container: container.id)
+            self.publish(.started, container.id, pod: container.podID)
+        }
+    }
+
+    private func fail(_ container: Container, _ entry: LiveContainer, _ error: any Error) async throws {
+        let now = WallClock.now()
+        _ = try registry.updateContainer(container.id) {
+            guard $0.state == .created else { return }
+            $0.state = .exited(
+                ContainerExit(code: 128, startedAt: 0, finishedAt: now, reason: "StartError", message: "\(error)"))
+        }
+        try? await kill(container, entry)
+        try await store(container: container.id)
+    }
+}

@@ -1,0 +1,56 @@
+internal import Core
+internal import LinuxKernel
+internal import SystemPackage
+
+extension Engine {
+    /// Asks the container to end, and kills it after `grace`. Succeeds when it has ended or is gone.
+    ///
+    /// Calls do not wait for each other: the shortest grace of those under way counts.
+    public func stopContainer(_ id: String, grace: Duration) async throws {
+        let container: Container
+        do {
+            container = try registry.container(id)
+        } catch let error as BerthError where error.code == .notFound {
+            return
+        }
+        // Behind a creation or start that is under way, but not behind another stop.
+        let wait = try await exclusively("container/\(container.id)") { () -> (LiveContainer, asked: Bool)? in
+            guard let container = self.registry.container(exactly: container.id), let entry = self.live[container.id]
+            else { return nil }
+            switch container.state {
+            case .running:
+                guard grace > .zero else { return (entry, false) }
+                return (entry, (try? await entry.monitor.signal(container.stopSignal)) != nil)
+            case .creating, .created: return (entry, false)
+            case .exited, .removing: return nil
+            }
+        }
+        guard let (entry, asked) = wait else { return }
+        try await Task {
+            if asked, await entry.exited.wait(atMost: grace) { return }
+            try await self.kill(container, entry)
+        }.value
+    }
+
+    /// Kills every process of the container and waits until its exit is known.
+    func kill(_ container: Container, _ entry: LiveContainer) async throws {
+        let cgroup = Cgroup(host: facts.cgroups, path: container.cgroup)
+        let deadline = ContinuousClock.now + configuration.killTimeout
+        var pause = Duration.milliseconds(50)
+        repeat {
+            do { try await entry.monitor.signal(SIGKILL, all: true) } catch {
+                // The monitor has ended, or never was; the kernel knows the processes too.
+                if cgroup.exists { try? cgroup.kill() }
+            }
+            if await entry.exited.wait(atMost: pause) { return }
+            if cgroup.exists { try? cgroup.kill() }
+            pause = min(pause * 2, .seconds(2))
+        } while ContinuousClock.now < deadline
+        throw BerthError(
+            .deadlineExceeded,
+            "container \"\(container.id)\" did not end within \(configuration.killTimeout) of being killed: "
+                + "a process of it hangs in the kernel")
+    }
+}
+
+private let SIGKILL: Int32 = 9

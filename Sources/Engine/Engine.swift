@@ -1,0 +1,151 @@
+internal import Core
+public import Logging
+public import Networking
+public import Store
+internal import LinuxKernel
+internal import OCIRuntime
+internal import SystemPackage
+
+/// Pods and containers of one node: makes them, watches them, and finds them again after a restart.
+///
+/// Each lifecycle call holds the lock of its pod or container; lists, statuses and statistics read the registry and
+/// never wait. What a call began is finished or undone even if its client goes away.
+public final class Engine: Sendable {
+    public let configuration: EngineConfiguration
+    public let images: ImageService
+    let logger: Logger
+    let layout: StateLayout
+    let database: Database
+    let network: any PodNetwork
+    let launcher: Launcher
+    let facts: HostFacts
+    let host: SpecHost
+    let compiler: PlanCompiler
+    let registry = Registry()
+    let live = LiveContainers()
+    let podSamples = PodSamples()
+    let containerEvents = ContainerEvents()
+    /// Keys: `pod/ID`, `container/ID`, `name/RESERVED NAME`, `record/ID`.
+    let locks = KeyedLock<String>()
+    private let stateLock: OwnedDescriptor
+
+    /// Opens the state directory and recovers what an earlier daemon left: every pod and container as it is now.
+    ///
+    /// - Throws: `BerthError` (`failedPrecondition`) where another daemon uses the state directory.
+    public init(
+        configuration: EngineConfiguration, database: Database, images: ImageService, network: any PodNetwork,
+        logger: Logger
+    ) async throws {
+        self.configuration = configuration
+        self.database = database
+        self.images = images
+        self.network = network
+        self.logger = logger
+        layout = StateLayout(root: configuration.state)
+        stateLock = try Self.prepare(layout)
+        launcher = try Launcher.locate(configured: configuration.launcher)
+        facts = try HostFacts.detect()
+        host = SpecHost(facts)
+        compiler = PlanCompiler(facts: facts)
+        try await recover()
+    }
+
+    private static func prepare(_ layout: StateLayout) throws -> OwnedDescriptor {
+        do {
+            try Files.makeDirectories(layout.root, mode: 0o711)
+            try Files.makeDirectories(layout.pods, mode: 0o700)
+            try Files.makeDirectories(layout.containers, mode: 0o700)
+        } catch {
+            throw BerthError(.internal, "could not make the state directory \(layout.root)", cause: error)
+        }
+        let path = layout.root.appending("berthd.lock")
+        do {
+            let lock = try Syscall.open(path, [.readWrite, .create, .noFollow], mode: 0o600)
+            try Syscall.flock(lock.fd, .exclusive, wait: false)
+            return lock
+        } catch {
+            throw BerthError(
+                .failedPrecondition, "could not lock \(path)", cause: error,
+                advice: "another berthd uses \(layout.root); give this one its own --state")
+        }
+    }
+
+    // MARK: What is there
+
+    public func podSandboxes(_ filter: PodFilter = PodFilter()) -> [PodSandbox] {
+        registry.pods().filter { $0.state != .creating && filter.matches($0) }
+    }
+
+    /// - Parameter id: an ID or the start of one.
+    public func podSandbox(_ id: String) throws -> PodSandbox {
+        let pod = try registry.pod(id)
+        guard pod.state != .creating else { throw BerthError.notFound("pod sandbox", id) }
+        return pod
+    }
+
+    public func containers(_ filter: ContainerFilter = ContainerFilter()) -> [Container] {
+        registry.containers().filter { $0.state != .creating && filter.matches($0) }
+    }
+
+    /// - Parameter id: an ID or the start of one.
+    public func container(_ id: String) throws -> Container {
+        let container = try registry.container(id)
+        guard container.state != .creating else { throw BerthError.notFound("container", id) }
+        return container
+    }
+
+    /// Changes of containers and pods from now on. The stream ends with an error if its reader falls too far behind.
+    public func events() -> AsyncThrowingStream<ContainerEvent, any Error> {
+        containerEvents.subscribe()
+    }
+
+    public func notePodCIDR(_ cidr: String) {
+        guard !cidr.isEmpty else { return }
+        logger.notice("the kubelet told its pod CIDR; networks here are configured otherwise", metadata: ["cidr": "\(cidr)"])
+    }
+
+    /// Lets go of event streams, so that a server can end. Containers run on.
+    public func shutDown() {
+        containerEvents.finish()
+    }
+
+    // MARK: For the lifecycle calls
+
+    /// Runs `body` under the lock of `key`, to its end even if the calling task is cancelled: what was begun is not left
+    /// half done because a client hung up.
+    func exclusively<Result: Sendable>(
+        _ key: String, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        try await Task { try await self.locks.withLock(key, body) }.value
+    }
+
+    /// Writes the pod's record as the registry has it now, or removes it where the registry has it no longer.
+    func store(pod id: String) async throws {
+        try await locks.withLock("record/\(id)") {
+            if let pod = registry.pod(exactly: id) {
+                try await database.put(try Records.record(of: pod))
+            } else {
+                _ = try await database.deletePod(id: id)
+            }
+        }
+    }
+
+    /// As `store(pod:)`.
+    func store(container id: String) async throws {
+        try await locks.withLock("record/\(id)") {
+            if let container = registry.container(exactly: id) {
+                try await database.put(try Records.record(of: container))
+            } else {
+                _ = try await database.deleteContainer(id: id)
+            }
+        }
+    }
+
+    func publish(_ kind: ContainerEvent.Kind, _ id: String, pod podID: String) {
+        let pod = registry.pod(exactly: podID)
+        containerEvents.publish(
+            ContainerEvent(
+                containerID: id, kind: kind, at: WallClock.now(), pod: pod,
+                containers: pod == nil ? [] : registry.containers(in: podID)))
+    }
+}

@@ -1,0 +1,49 @@
+public import SystemPackage
+
+/// How an engine works on its host.
+public struct EngineConfiguration: Sendable {
+    /// Images, snapshots and metadata; kept over reboots.
+    public var root: FilePath
+    /// Sockets, namespaces and exit records; lost with a reboot.
+    public var state: FilePath
+    /// berth-launch; `nil` to look beside the program and in ../libexec/berth.
+    public var launcher: FilePath?
+    /// Cgroup of pods that name no parent.
+    public var cgroupParent = "/berth"
+    /// Seccomp profile of containers that name none.
+    public var unsetSeccomp = SecurityProfile.runtimeDefault
+    /// Directory of seccomp profiles that pods name by a relative path.
+    public var seccompDirectory: FilePath = "/var/lib/kubelet/seccomp"
+    /// Size of a pod's /dev/shm in bytes.
+    public var sharedMemorySize: UInt64 = 64 << 20
+    /// How long a killed container may take to end before that is an error.
+    public var killTimeout = Duration.seconds(30)
+
+    public init(root: FilePath, state: FilePath) {
+        self.root = root
+        self.state = state
+    }
+}
+
+/// Where things of pods and containers stand below the state directory.
+struct StateLayout: Sendable {
+    let root: FilePath
+
+    var pods: FilePath { root.appending("pods") }
+    var containers: FilePath { root.appending("containers") }
+
+    func pod(_ id: String) -> FilePath { pods.appending(id) }
+    func namespaces(ofPod id: String) -> FilePath { pod(id).appending("ns") }
+    func namespace(_ name: String, ofPod id: String) -> FilePath { namespaces(ofPod: id).appending(name) }
+    func hosts(ofPod id: String) -> FilePath { pod(id).appending("hosts") }
+    func hostname(ofPod id: String) -> FilePath { pod(id).appending("hostname") }
+    func resolvConf(ofPod id: String) -> FilePath { pod(id).appending("resolv.conf") }
+    func sharedMemory(ofPod id: String) -> FilePath { pod(id).appending("shm") }
+
+    func container(_ id: String) -> FilePath { containers.appending(id) }
+    func configuration(of id: String) -> FilePath { container(id).appending("config.json") }
+    func rootFS(of id: String) -> FilePath { container(id).appending("rootfs") }
+    func exitRecord(of id: String) -> FilePath { container(id).appending("exit.pb") }
+    /// Not below the container's own directory where that would be longer than a socket's path may be.
+    func monitorSocket(of id: String) -> FilePath { container(id).appending("monitor.sock") }
+}

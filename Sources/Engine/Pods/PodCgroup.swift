@@ -1,0 +1,65 @@
+internal import Core
+internal import LinuxKernel
+internal import SystemPackage
+
+extension Engine {
+    /// Where the pod's containers go: the parent that the kubelet made for it, or a directory of its own.
+    func cgroup(ofPod id: String, _ config: PodSandboxConfig) -> String {
+        let parent = config.cgroupParent
+        if parent.isEmpty { return "\(configuration.cgroupParent)/\(id)" }
+        return parent.hasPrefix("/") ? parent : "/\(parent)"
+    }
+
+    func podCgroupExists(_ path: String) -> Bool {
+        Cgroup(host: facts.cgroups, path: path).exists
+    }
+
+    func makePodCgroup(_ pod: PodSandbox) throws {
+        do {
+            do {
+                try Cgroup(host: facts.cgroups, path: pod.cgroup).create()
+            } catch .noSuchFileOrDirectory {
+                // The last other pod went at this moment and took the common parent with it.
+                try Cgroup(host: facts.cgroups, path: pod.cgroup).create()
+            }
+        } catch {
+            throw BerthError(.internal, "could not make cgroup \(pod.cgroup) of pod sandbox \(pod.id)", cause: error)
+        }
+        if let resources = pod.resources, pod.ownsCgroup { try apply(resources, to: pod.cgroup) }
+    }
+
+    /// Removes the pod's cgroup if this engine made it. A parent that still holds others stays.
+    func removePodCgroup(_ pod: PodSandbox) async throws {
+        let own = Cgroup(host: facts.cgroups, path: "\(pod.cgroup)/\(pod.id)")
+        try await deleteCgroup(own, of: pod.id)
+        guard pod.ownsCgroup else { return }
+        removeIfEmpty(Cgroup(host: facts.cgroups, path: pod.cgroup))
+        if pod.config.cgroupParent.isEmpty {
+            removeIfEmpty(Cgroup(host: facts.cgroups, path: configuration.cgroupParent))
+        }
+    }
+
+    private func removeIfEmpty(_ cgroup: Cgroup) {
+        for directory in cgroup.directories {
+            try? Syscall.unlinkat(directory.path, removeDirectory: true)
+        }
+    }
+
+    /// Kills what is in `cgroup` and removes it; a missing one is no error.
+    func deleteCgroup(_ cgroup: Cgroup, of id: String) async throws {
+        do {
+            for attempt in 0..<8 where cgroup.exists {
+                try cgroup.kill()
+                do throws(Errno) {
+                    try cgroup.delete(patience: 20)
+                    return
+                } catch .resourceBusy where attempt < 7 {
+                    // A killed process takes a moment to leave; the thread is not kept meanwhile.
+                    try? await Task.sleep(for: .milliseconds(10 << attempt))
+                }
+            }
+        } catch {
+            throw BerthError(.internal, "could not remove the cgroup of \(id)", cause: error)
+        }
+    }
+}

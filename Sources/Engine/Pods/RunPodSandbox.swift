@@ -1,0 +1,100 @@
+internal import Core
+internal import LinuxKernel
+internal import SystemPackage
+
+extension Engine {
+    /// Makes a pod: cgroup, namespaces, network, files.
+    ///
+    /// A repeated call for a pod that is ready answers its ID; one that comes while the first still works waits for it.
+    /// A failed call leaves nothing behind.
+    public func runPodSandbox(_ config: PodSandboxConfig, runtimeHandler: String = "") async throws -> String {
+        try PodValidation.check(config, runtimeHandler: runtimeHandler)
+        return try await exclusively("name/\(config.metadata.reservedName)") {
+            if let id = try self.existingPod(config) { return id }
+            return try await self.makePod(config, runtimeHandler: runtimeHandler)
+        }
+    }
+
+    private func existingPod(_ config: PodSandboxConfig) throws -> String? {
+        guard let existing = registry.pod(named: config.metadata.reservedName) else { return nil }
+        guard existing.state.isReady, existing.config == config else {
+            throw BerthError(
+                .alreadyExists,
+                "pod \"\(config.metadata.namespace)/\(config.metadata.name)\" attempt \(config.metadata.attempt) exists "
+                    + "as \(existing.id), \(existing.state.name)\(existing.config == config ? "" : ", with another configuration")",
+                advice: "remove it, or raise the attempt")
+        }
+        return existing.id
+    }
+
+    private func makePod(_ config: PodSandboxConfig, runtimeHandler: String) async throws -> String {
+        let id = Identifier.random()
+        let cgroup = self.cgroup(ofPod: id, config)
+        return try await withRollback { rollback in
+            let pod = PodSandbox(
+                id: id, config: config, runtimeHandler: runtimeHandler, createdAt: WallClock.now(), state: .creating,
+                resources: config.resources, overhead: config.overhead, cgroup: cgroup,
+                ownsCgroup: !podCgroupExists(cgroup))
+            // The record comes first: whatever of the pod is made afterwards can be found and removed after a crash.
+            registry.insert(pod)
+            rollback.onFailure("forget pod sandbox \(id)") {
+                self.registry.removePod(id)
+                try await self.store(pod: id)
+            }
+            try await store(pod: id)
+            rollback.onFailure("remove what was made of pod sandbox \(id)") { try await self.dismantle(pod, removing: true) }
+
+            let hostname = Self.hostname(of: pod)
+            try makePodDirectory(pod, hostname: hostname)
+            try makePodCgroup(pod)
+            let launched = try await pinNamespaces(of: pod, hostname: hostname)
+            try registry.updatePod(id) { $0.initProcess = launched }
+            if !pod.hasHostNetwork {
+                let result = try await network.setUp(pod.networkRequest(layout))
+                try registry.updatePod(id) { $0.network = result }
+            }
+            try writePodFiles(registry.pod(id), hostname: hostname)
+            try registry.updatePod(id) { $0.state = .ready }
+            try await store(pod: id)
+            publish(.created, id, pod: id)
+            publish(.started, id, pod: id)
+            return id
+        }
+    }
+
+    static func hostname(of pod: PodSandbox) -> String {
+        if !pod.config.hostname.isEmpty { return pod.config.hostname }
+        if pod.hasHostNetwork, let host = try? Files.readText("/proc/sys/kernel/hostname", limit: 4096) { return host }
+        return String(pod.id.prefix(12))
+    }
+
+    private func makePodDirectory(_ pod: PodSandbox, hostname: String) throws {
+        do {
+            try Files.makeDirectories(layout.namespaces(ofPod: pod.id), mode: 0o711)
+            try Files.writeAtomically(layout.hostname(ofPod: pod.id), Array("\(hostname)\n".utf8), mode: 0o644)
+            try Files.writeAtomically(
+                layout.resolvConf(ofPod: pod.id), Array(PodFiles.resolvConf(pod.config.dns).utf8), mode: 0o644)
+            if !pod.config.logDirectory.isEmpty {
+                try Files.makeDirectories(FilePath(pod.config.logDirectory), mode: 0o755)
+            }
+            guard pod.config.security.namespaces.ipc == .pod else { return }
+            let shared = layout.sharedMemory(ofPod: pod.id)
+            try Files.makeDirectories(shared, mode: 0o1777)
+            try Syscall.mount(
+                source: "shm", target: shared, type: "tmpfs", flags: [.noSUID, .noDevices, .noExec],
+                data: "mode=1777,size=\(configuration.sharedMemorySize)")
+        } catch let error as Errno {
+            throw BerthError(.internal, "could not make the directory of pod sandbox \(pod.id)", cause: error)
+        }
+    }
+
+    /// The hosts file, which holds the addresses, comes after the network.
+    private func writePodFiles(_ pod: PodSandbox, hostname: String) throws {
+        let text = PodFiles.hosts(hostNetwork: pod.hasHostNetwork, hostname: hostname, addresses: pod.addresses)
+        do {
+            try Files.writeAtomically(layout.hosts(ofPod: pod.id), Array(text.utf8), mode: 0o644)
+        } catch {
+            throw BerthError(.internal, "could not write \(layout.hosts(ofPod: pod.id))", cause: error)
+        }
+    }
+}

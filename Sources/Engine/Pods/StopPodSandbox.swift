@@ -1,0 +1,87 @@
+internal import Core
+internal import LinuxKernel
+internal import SystemPackage
+
+extension Engine {
+    /// Kills the pod's containers and takes its network and namespaces away. Succeeds when the pod is stopped or gone.
+    public func stopPodSandbox(_ id: String) async throws {
+        guard let pod = try findPod(id) else { return }
+        try await exclusively("pod/\(pod.id)") {
+            guard let pod = self.registry.pod(exactly: pod.id) else { return }
+            try await self.stop(pod)
+        }
+    }
+
+    /// Stops and removes the pod with its containers. Succeeds when it is gone.
+    public func removePodSandbox(_ id: String) async throws {
+        guard let pod = try findPod(id) else { return }
+        try await exclusively("pod/\(pod.id)") {
+            guard let pod = self.registry.pod(exactly: pod.id) else { return }
+            try await self.stop(pod)
+            for container in self.registry.containers(in: pod.id) {
+                try await self.removeContainer(container.id)
+            }
+            try self.registry.updatePod(pod.id) { $0.state = .removing }
+            try await self.store(pod: pod.id)
+            try await self.dismantle(pod, removing: true)
+            self.registry.removePod(pod.id)
+            self.podSamples.forget(pod.id)
+            try await self.store(pod: pod.id)
+            self.containerEvents.publish(
+                ContainerEvent(containerID: pod.id, kind: .deleted, at: WallClock.now(), pod: pod, containers: []))
+        }
+    }
+
+    private func findPod(_ id: String) throws -> PodSandbox? {
+        do {
+            return try registry.pod(id)
+        } catch let error as BerthError where error.code == .notFound {
+            return nil
+        }
+    }
+
+    private func stop(_ pod: PodSandbox) async throws {
+        let wasReady = pod.state.isReady
+        if wasReady {
+            // From here on nobody creates a container in it.
+            try registry.updatePod(pod.id) { $0.state = .notReady(since: WallClock.now(), reason: "stopped") }
+            try await store(pod: pod.id)
+        }
+        for container in registry.containers(in: pod.id) {
+            try await stopContainer(container.id, grace: .zero)
+        }
+        try await dismantle(pod, removing: false)
+        if wasReady { publish(.stopped, pod.id, pod: pod.id) }
+    }
+
+    /// Takes away what a pod is made of; what is not there is no error, so that it can be repeated.
+    ///
+    /// - Parameter removing: its files and cgroup too, not only what makes it run.
+    func dismantle(_ pod: PodSandbox, removing: Bool) async throws {
+        if !pod.hasHostNetwork { try await network.tearDown(pod.networkRequest(layout)) }
+        await endInit(of: pod)
+        do {
+            for name in try Files.list(layout.namespaces(ofPod: pod.id)) {
+                try unmountAll(layout.namespace(name, ofPod: pod.id))
+            }
+            try unmountAll(layout.sharedMemory(ofPod: pod.id))
+            guard removing else { return }
+            try Files.removeTree(layout.pod(pod.id))
+        } catch {
+            throw BerthError(.internal, "could not take the files of pod sandbox \(pod.id) away", cause: error)
+        }
+        try await removePodCgroup(pod)
+    }
+
+    private func unmountAll(_ path: FilePath) throws(Errno) {
+        while true {
+            do throws(Errno) {
+                try Syscall.umount2(path, [.detach, .noFollow])
+            } catch .invalidArgument {
+                return
+            } catch .noSuchFileOrDirectory {
+                return
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+internal import LinuxKernel
+internal import OCIRuntime
+internal import OCISpec
+
+/// What a specification takes from its host.
+struct SpecHost: Sendable {
+    var hasUnifiedCgroups = false
+    var hasAppArmor = false
+    var hasSELinux = false
+    /// Names `CAP_...`, in the kernel's order: what this kernel has and this daemon may give.
+    var capabilities: [String] = []
+    var defaultCapabilities: [String] = []
+    var maskedPaths: [String] = []
+    var readonlyPaths: [String] = []
+    var hasRecursiveReadonlyMounts = false
+
+    init() {}
+
+    init(_ facts: HostFacts) {
+        hasUnifiedCgroups = facts.cgroups.layout == .unified
+        hasAppArmor = facts.hasAppArmor
+        hasSELinux = facts.hasSELinux
+        capabilities = Capability.allCases.filter { facts.capabilities & $0.bit != 0 }.map(\.name)
+        defaultCapabilities = DefaultProfile.capabilities
+        maskedPaths = DefaultProfile.maskedPaths
+        readonlyPaths = DefaultProfile.readonlyPaths
+        // mount_setattr(2) came with Linux 5.12.
+        let release = (try? Files.readText("/proc/sys/kernel/osrelease")) ?? ""
+        let numbers = release.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
+        hasRecursiveReadonlyMounts = numbers.count == 2 && (numbers[0], numbers[1]) >= (5, 12)
+    }
+}
+
+/// A device node to be made in a container.
+struct HostDevice: Sendable, Equatable {
+    /// In the container.
+    var path: String
+    /// `c` or `b`.
+    var kind: String
+    var major: Int64
+    var minor: Int64
+    /// Permission bits.
+    var mode: UInt32
+    var uid: UInt32
+    var gid: UInt32
+    /// Of `rwm`.
+    var access: String
+}
