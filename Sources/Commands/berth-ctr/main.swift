@@ -1,1 +1,1 @@
-// placeholder
+await Ctr.start(Array(CommandLine.arguments.dropFirst()))
