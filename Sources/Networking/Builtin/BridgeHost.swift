@@ -128,8 +128,10 @@ struct BridgeHost {
 
     private func filter(_ scope: any NetworkScope, _ site: BridgeSite, _ prepared: inout Prepared) {
         do {
-            let subnets = configuration.masquerade && configuration.isGateway ? site.subnets : []
-            _ = try scope.filter(Ruleset.base + Ruleset.admit(bridge: site.bridge, masquerading: subnets), json: false)
+            let pods = Ruleset.admit(
+                bridge: site.bridge, pods: site.subnets,
+                isMasquerading: configuration.masquerade && configuration.isGateway)
+            _ = try scope.filter(Ruleset.base + pods, json: false)
             // 127.0.0.1:PORT of the host leads to pods; the guard chain keeps pods from the host's loopback.
             if site.families.contains(.v4), configuration.portMappings {
                 try scope.setSysctl("ipv4/conf/\(site.bridge)/route_localnet", "1")

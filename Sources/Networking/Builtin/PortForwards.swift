@@ -70,7 +70,7 @@ struct PortForwards {
     func check(_ mappings: [PortMapping], to addresses: [IPAddress], podID: String, _ scope: any NetworkScope) throws {
         let wanted = Ruleset.forwards(mappings, to: addresses, bridge: bridge, podID: podID)
         guard !wanted.isEmpty else { return }
-        let present = Set(try RulesetListing.elements(scope.filter(RulesetListing.command, json: true)))
+        let present = Set(try listing(scope) ?? [])
         for element in wanted where !present.contains(element) {
             throw BerthError(
                 .failedPrecondition, "pod \(podID): the rule for host port \(element.key) is gone from nft's table berth")

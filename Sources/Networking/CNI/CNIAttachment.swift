@@ -11,7 +11,7 @@ struct CNIAttachment: Codable, Equatable, Sendable {
     var networkNamespace: String
     /// `CNI_ARGS`: `K=V;K=V`.
     var arguments: String
-    /// Values of capabilities, by capability.
+    /// Values of capabilities, by capability, in the order of their names.
     var runtimeConfig: [JSONValue.Member]
     var networkName: String
     var cniVersion: String
@@ -87,7 +87,7 @@ struct CNIAttachment: Codable, Equatable, Sendable {
             members.append(.init("ipRanges", .array(request.ipRanges.map { .array($0.map(range)) })))
         }
         if let path = request.cgroupPath { members.append(.init("cgroupPath", .string(path))) }
-        return members
+        return members.sorted { $0.key < $1.key }
     }
 
     private static func range(_ range: AddressRange) -> JSONValue {

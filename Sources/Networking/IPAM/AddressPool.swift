@@ -54,7 +54,8 @@ struct AddressPool: Equatable {
         var left = ranges.reduce(0 as UInt128) { $0.addingReportingOverflow($1.count).partialValue }
         return AnyIterator { () -> (address: IPAddress, range: Range)? in
             while left > 0, !ranges.isEmpty {
-                if next > ranges[index].end.value {
+                // Below the start: one past the highest address there is.
+                if next > ranges[index].end.value || next < ranges[index].start.value {
                     index = (index + 1) % ranges.count
                     next = ranges[index].start.value
                 }

@@ -6,9 +6,14 @@ enum Ruleset {
     static let table = "inet berth"
 
     /// Defines the table; repeating it changes nothing but puts changed rules right.
+    ///
+    /// Pods that call a host port are told by address and not by interface: where bridged packets pass the IP hooks
+    /// (bridge-nf-call-iptables) the postrouting hook does not know the incoming interface.
     static let base = """
         add table inet berth
         add set inet berth bridges { type ifname; }
+        add set inet berth pods4 { type ipv4_addr; flags interval; }
+        add set inet berth pods6 { type ipv6_addr; flags interval; }
         add set inet berth masquerade4 { type ipv4_addr; flags interval; }
         add set inet berth masquerade6 { type ipv6_addr; flags interval; }
         add map inet berth ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -33,28 +38,24 @@ enum Ruleset {
         add rule inet berth ports ip6 daddr != ::1 dnat ip6 to meta l4proto . th dport map @ports6
         add rule inet berth prerouting fib daddr type local jump ports
         add rule inet berth output fib daddr type local jump ports
-        add rule inet berth postrouting iifname @bridges oifname @bridges ct status dnat masquerade
+        add rule inet berth postrouting ip saddr @pods4 oifname @bridges ct status dnat masquerade
+        add rule inet berth postrouting ip6 saddr @pods6 oifname @bridges ct status dnat masquerade
         add rule inet berth postrouting ip saddr 127.0.0.0/8 oifname @bridges ct status dnat masquerade
         add rule inet berth postrouting ip saddr @masquerade4 ip daddr != @masquerade4 ip daddr != 224.0.0.0/4 masquerade
         add rule inet berth postrouting ip6 saddr @masquerade6 ip6 daddr != @masquerade6 ip6 daddr != ff00::/8 masquerade
 
         """
 
-    /// The sets and maps whose elements belong to networks and pods.
-    static let sets = ["bridges", "masquerade4", "masquerade6"]
-    static let maps = ["ports4", "ports6", "ports4_at", "ports6_at"]
-
-    /// Lets the pods of `bridge` out: `base` must stand before it in the same transaction.
-    static func admit(bridge: String, masquerading subnets: [IPAddressPrefix]) -> String {
-        var text = "add element inet berth bridges { \"\(bridge)\" comment \"\(bridge)\" }\n"
-        for subnet in subnets {
-            text += """
-                add element inet berth masquerade\(subnet.address.family.digit) \
-                { \(subnet.network) comment "\(bridge)" }
-
-                """
+    /// Makes the pods of `bridge` known: `base` must stand before it in the same transaction.
+    ///
+    /// - Parameter isMasquerading: they reach other networks with the host's address.
+    static func admit(bridge: String, pods subnets: [IPAddressPrefix], isMasquerading: Bool) -> String {
+        let bridges = Element(set: "bridges", key: "\"\(bridge)\"", owner: bridge)
+        let sets = isMasquerading ? ["pods", "masquerade"] : ["pods"]
+        let pods = subnets.flatMap { subnet in
+            sets.map { Element(set: $0 + subnet.address.family.digit, key: "\(subnet.network)", owner: bridge) }
         }
-        return text
+        return ([bridges] + pods).map(\.addition).joined()
     }
 
     /// An element of a set or map: `{ KEY comment "OWNER" : VALUE }`.

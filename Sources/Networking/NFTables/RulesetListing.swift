@@ -19,7 +19,9 @@ enum RulesetListing {
     }
 
     private static func element(_ key: JSONValue?, value: JSONValue?, in set: String) -> Ruleset.Element? {
-        guard let key, let text = words(key["elem"]?["val"] ?? key) else { return nil }
+        guard let key, var text = words(key["elem"]?["val"] ?? key) else { return nil }
+        // Names of interfaces may have characters that nft's language has a use for.
+        if set == "bridges" { text = "\"\(text)\"" }
         var owner = ""
         if case .string(let comment)? = key["elem"]?["comment"] { owner = comment }
         return Ruleset.Element(set: set, key: text, value: value.flatMap(words), owner: owner)
