@@ -37,6 +37,8 @@ public actor NodeAgent {
     /// Works until the task is cancelled, which leaves the pods running unless the configuration says otherwise.
     public func run() async throws {
         try HostFiles.makeDirectories(configuration.root)
+        let lock = try AgentLock(configuration.root)
+        defer { lock.release() }
         node = try await connect()
         let (ticks, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         manifestsChanged = continuation
@@ -217,14 +219,14 @@ public actor NodeAgent {
 
     private func shutDown() async {
         if configuration.stopPodsOnExit {
-            log.info("stopping \(pods.count) pods")
+            log.info("pods to stop: \(pods.count)")
             for uid in pods.keys { terminate(uid) }
             for running in pods.values { await running.task.value }
             return
         }
         for running in pods.values { running.task.cancel() }
         for running in pods.values { await running.task.value }
-        log.info("\(pods.count) pods are left running")
+        log.info("pods left running: \(pods.count)")
     }
 
     // MARK: What the server shows

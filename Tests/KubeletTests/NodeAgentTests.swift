@@ -319,4 +319,13 @@ struct NodeAgentTests {
         stage.remove("a.yaml")
         try await eventually { await stage.status()?.containerStatuses?.map(\.name) == ["two"] }
     }
+
+    @Test("does not share its root directory with a second agent") func lock() async throws {
+        let scratch = try ScratchFolder()
+        let first = try AgentLock(scratch.path)
+        let error = #expect(throws: BerthError.self) { try AgentLock(scratch.path) }
+        #expect(error?.message == "another berth-kubelet runs on \(scratch.path)")
+        first.release()
+        try AgentLock(scratch.path).release()
+    }
 }

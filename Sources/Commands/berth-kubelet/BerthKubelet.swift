@@ -131,7 +131,9 @@ struct BerthKubelet: AsyncParsableCommand {
         let client = GRPCClient(
             transport: try .http2NIOPosix(
                 target: .unixDomainSocket(path: socket ?? runtime, authority: "localhost"),
-                transportSecurity: .plaintext))
+                transportSecurity: .plaintext,
+                // A runtime that restarts is found again at once, and not after the default's two minutes.
+                config: .defaults { $0.backoff.max = .seconds(2) }))
         let agent = NodeAgent(configuration: try settings(), runtime: CRIRuntimeClient(client), log: log)
         let server = port == 0 ? nil : KubeletServer(agent)
 

@@ -68,9 +68,8 @@ struct PodStatusBuilder {
             status.state = ContainerState(waiting: .init(reason: setback.reason, message: setback.message))
         } else if let retry = decision.backingOff[container.name] {
             status.lastState.terminated = status.state.terminated
-            let seconds = Int(max(retry.timeIntervalSince(now), 0).rounded(.up))
-            status.state = ContainerState(
-                waiting: .init(reason: "CrashLoopBackOff", message: "restarts in \(seconds) s"))
+            let time = retry.formatted(.iso8601)
+            status.state = ContainerState(waiting: .init(reason: "CrashLoopBackOff", message: "restarts at \(time)"))
         }
         if status.lastState.terminated == nil, let last = instances.dropFirst().first, last.state == .exited {
             status.lastState.terminated = terminated(last)

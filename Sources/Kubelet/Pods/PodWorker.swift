@@ -23,6 +23,7 @@ actor PodWorker {
     private let startTime = Date()
     private var round: Task<PodDecision?, Never>?
     private var failures = 0
+    private var lastActions: [PodAction] = []
     private var wakeIsPending = false
     private var sleeper: CheckedContinuation<Void, Never>?
 
@@ -148,7 +149,9 @@ actor PodWorker {
     private func nextLook(after decision: PodDecision?) -> Date? {
         guard let decision else { return Date() + min(pow(2, Double(min(failures, 5))) * 0.5, 15) }
         if failures > 0 { return Date() + 1 }
-        if !decision.actions.isEmpty { return Date() }
+        defer { lastActions = decision.actions }
+        // The same again: the runtime says done and is not; no reason to ask it without a pause.
+        if !decision.actions.isEmpty { return Date() + (decision.actions == lastActions ? 1 : 0) }
         return decision.wakeAt
     }
 

@@ -40,8 +40,8 @@ struct ActionRunner: Sendable {
             let response = try await runtime.execSync(containerID, command: action.command ?? [], timeout: timeout)
             guard response.exitCode != 0 else { return .success }
             let output = String(decoding: (response.stdout + response.stderr).prefix(Self.quoted), as: UTF8.self)
-            return .failure(
-                "command ended with \(response.exitCode): \(output.trimmingCharacters(in: .whitespacesAndNewlines))")
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            return .failure("command ended with \(response.exitCode)" + (output.isEmpty ? "" : ": \(output)"))
         } catch let error as BerthError where error.code == .deadlineExceeded {
             return .failure("command did not end within \(timeout) s")
         }

@@ -18,12 +18,13 @@ public struct KubeletServer: Sendable {
         let port = configuration.port
         let address = configuration.address
         var quiet = log
-        quiet.logLevel = max(log.logLevel, .warning)
+        // What matters of it is thrown; the rest is connections that end when the agent does.
+        quiet.logLevel = .critical
         let application = Application(
             router: router(),
             configuration: .init(address: .hostname(address, port: port), serverName: nil),
             onServerRunning: { channel in
-                log.info("listening on http://\(channel.localAddress?.description ?? address)")
+                log.info("listening on http://\(address):\(channel.localAddress?.port ?? port)")
             },
             logger: quiet)
         do {
