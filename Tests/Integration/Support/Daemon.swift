@@ -48,7 +48,7 @@ actor Daemon {
             [network]
             bridge = "\(mark)"
             subnets = ["10.231.\(number).0/24"]
-            cni_config_dir = "\(scratch.path)/cni"
+            cni_config_directory = "\(scratch.path)/cni"
 
             [pods]
             cgroup_parent = "/\(mark)"
