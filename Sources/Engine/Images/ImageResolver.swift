@@ -23,11 +23,7 @@ struct ResolvedImage: Sendable {
                     "image config \(config.digest) has \(document.rootfs.diffIDs.count) diffIDs, but manifest "
                         + "\(manifest.digest) has \(layers.count) layers")
             }
-            guard var chain = document.rootfs.diffIDs.first else { return nil }
-            for diffID in document.rootfs.diffIDs.dropFirst() {
-                chain = try Digest.of(Array("\(chain) \(diffID)".utf8))
-            }
-            return chain
+            return try Digest.chainIDs(document.rootfs.diffIDs).last
         }
     }
 
