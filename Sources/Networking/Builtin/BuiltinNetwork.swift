@@ -18,6 +18,8 @@ public final class BuiltinNetwork: PodNetwork {
     private let preparation = KeyedLock<String>()
     private let host: BridgeHost
     private let state = Mutex(State())
+    /// Held on threads of their own while files of ports and their elements change together.
+    private let portsLock = Mutex(())
 
     private struct State {
         var prepared: BridgeHost.Prepared?
@@ -70,7 +72,9 @@ public final class BuiltinNetwork: PodNetwork {
         return try await working(on: request.podID) {
             let namespace = try scopes.open(request.networkNamespace)
             let prepared = try await prepare(anew: false)
-            if let problem = prepared.filterProblem, let mapping = request.portMappings.first(where: { $0.hostPort != 0 }) {
+            if let problem = prepared.filterProblem,
+                let mapping = request.portMappings.first(where: { $0.hostPort != 0 })
+            {
                 throw BerthError(.failedPrecondition, "host port \(mapping) is not possible: \(problem)")
             }
             if try holds(podID: request.podID) { try await clear(request.podID, interface: request.interfaceName) }
@@ -101,8 +105,10 @@ public final class BuiltinNetwork: PodNetwork {
         }
         let ports = forwards(prepared.site.bridge)
         if request.portMappings.contains(where: { $0.hostPort != 0 }) {
-            try await scopes.inHost { scope in
-                try ports.add(request.portMappings, to: addresses.map(\.address), podID: request.podID, scope)
+            try await scopes.inHost { [self] scope in
+                try portsLock.withLock { _ in
+                    try ports.add(request.portMappings, to: addresses.map(\.address), podID: request.podID, scope)
+                }
             }
         }
         logger.debug(
@@ -146,7 +152,9 @@ public final class BuiltinNetwork: PodNetwork {
         let host = host
         try await scopes.inHost { [self] scope in
             try link.disconnect(scope)
-            for bridge in try bridge.map({ [$0] }) ?? host.bridges(scope, adopted: true) { try forwards(bridge).remove(podID: podID, scope) }
+            for bridge in try bridge.map({ [$0] }) ?? host.bridges(scope, adopted: true) {
+                try portsLock.withLock { _ in try forwards(bridge).remove(podID: podID, scope) }
+            }
         }
         try leases.release(podID: podID)
     }
@@ -163,7 +171,9 @@ public final class BuiltinNetwork: PodNetwork {
                     let (lease, range) = held.lazy.compactMap({ lease in
                         pool.ranges.first { $0.contains(lease.address) }.map { (lease, $0) }
                     }).first
-                else { throw BerthError(.failedPrecondition, "pod \(request.podID) has no address in the built-in network") }
+                else {
+                    throw BerthError(.failedPrecondition, "pod \(request.podID) has no address in the built-in network")
+                }
                 addresses.append(try IPAddressPrefix(lease.address, length: range.subnet.length))
                 ranges.append(range)
             }
@@ -187,7 +197,7 @@ public final class BuiltinNetwork: PodNetwork {
             let aliases = Set(kept.map { PodLink(podID: $0, interface: "").alias })
             for bridge in try bridge.map({ [$0] }) ?? host.bridges(scope, adopted: true) {
                 try host.deletePodLinks(scope, bridge: bridge, except: aliases)
-                try forwards(bridge).remove(except: kept, scope)
+                try portsLock.withLock { _ in try forwards(bridge).remove(except: kept, scope) }
             }
         }
         try leases.release(except: kept)
@@ -229,11 +239,13 @@ public final class BuiltinNetwork: PodNetwork {
             throw BerthError(.unimplemented, "the built-in network does not limit bandwidth", advice: "use CNI plugins")
         }
         if !request.ipRanges.isEmpty {
-            throw BerthError(.unimplemented, "the built-in network takes no ranges of single pods", advice: "use CNI plugins")
+            throw BerthError(
+                .unimplemented, "the built-in network takes no ranges of single pods", advice: "use CNI plugins")
         }
         if !configuration.portMappings, let mapping = request.portMappings.first(where: { $0.hostPort != 0 }) {
             throw BerthError(
-                .failedPrecondition, "host port \(mapping) is not possible: network \(configuration.name) has no portmap")
+                .failedPrecondition,
+                "host port \(mapping) is not possible: network \(configuration.name) has no portmap")
         }
     }
 
@@ -254,9 +266,14 @@ public final class BuiltinNetwork: PodNetwork {
         try await preparation.withLock("") {
             let host = host
             let known = anew ? nil : state.withLock { $0.prepared }
-            let prepared = try await scopes.inHost { scope in
+            let prepared = try await scopes.inHost { [self] scope in
                 if let known, try scope.routing.link(named: known.site.bridge)?.index == known.index { return known }
-                return try host.prepare(scope)
+                var prepared = try host.prepare(scope)
+                if prepared.filterProblem == nil {
+                    let ports = forwards(prepared.site.bridge)
+                    prepared.warnings += portsLock.withLock { _ in ports.restore(scope) }
+                }
+                return prepared
             }
             let isNews = state.withLock { state in
                 defer { state.prepared = prepared }

@@ -53,11 +53,12 @@ extension BuiltinNetworkConfiguration {
         let ranges = try readRanges(ipam)
         placement = .fixed(bridge: bridge, ranges: ranges)
         _ = try sites()
-        routes = try ipam.optional("routes")?.elements().map { route in
-            try route.allow("dst", "gw")
-            return Route(
-                destination: try route.required("dst").prefix(), gateway: try route.optional("gw")?.address())
-        } ?? []
+        routes =
+            try ipam.optional("routes")?.elements().map { route in
+                try route.allow("dst", "gw")
+                return Route(
+                    destination: try route.required("dst").prefix(), gateway: try route.optional("gw")?.address())
+            } ?? []
         if isDefault { routes = nil }
     }
 

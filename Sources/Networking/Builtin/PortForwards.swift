@@ -4,8 +4,8 @@ internal import SystemPackage
 
 /// Host ports of pods: elements of the nft table's maps, and a file per pod that has any.
 struct PortForwards {
-    /// Holds a file named by pod key, there before its elements are and until they are gone: a pod without one needs no
-    /// look at nft.
+    /// Holds a file named by pod key with the commands for its elements, there before they are and until they are gone: a
+    /// pod without one needs no look at nft.
     let directory: FilePath
     let bridge: String
 
@@ -20,7 +20,7 @@ struct PortForwards {
         guard !elements.isEmpty else { return }
         do throws(Errno) {
             try Files.makeDirectories(directory, mode: 0o700)
-            try Files.writeAtomically(file(podID), Array("\(podID)\n".utf8))
+            try Files.writeAtomically(file(podID), Array(elements.map(\.addition).joined().utf8))
         } catch {
             throw BerthError(.internal, "write \(file(podID))", cause: error)
         }
@@ -31,6 +31,22 @@ struct PortForwards {
         } catch {
             throw BerthError(
                 .internal, "lead \(mappings.map(\.description).joined(separator: ", ")) to pod \(podID)", cause: error)
+        }
+    }
+
+    /// Puts back what somebody flushed (`systemctl restart nftables` does); what is there stays.
+    ///
+    /// - Returns: what could not be put back, in words.
+    func restore(_ scope: any NetworkScope) -> [String] {
+        let names = ((try? Files.list(directory)) ?? []).filter { !$0.hasPrefix(".") }
+        return names.compactMap { name in
+            guard let commands = try? Files.readText(directory.appending(name)) else { return nil }
+            do {
+                _ = try scope.filter(commands + "\n", json: false)
+                return nil
+            } catch {
+                return "host ports of pod \(name) are not served: \(error)"
+            }
         }
     }
 
@@ -73,7 +89,8 @@ struct PortForwards {
         let present = Set(try listing(scope) ?? [])
         for element in wanted where !present.contains(element) {
             throw BerthError(
-                .failedPrecondition, "pod \(podID): the rule for host port \(element.key) is gone from nft's table berth")
+                .failedPrecondition,
+                "pod \(podID): the rule for host port \(element.key) is gone from nft's table berth")
         }
     }
 

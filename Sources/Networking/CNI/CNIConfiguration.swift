@@ -54,7 +54,8 @@ struct CNIConfiguration: Hashable, Sendable {
         }
         let known = Set(versions).intersection(CNIVersion.known).sorted(by: >)
         guard !known.isEmpty else {
-            throw texts[0].problem("is not known; known are \(CNIVersion.known.map(\.description).joined(separator: ", "))")
+            throw texts[0].problem(
+                "is not known; known are \(CNIVersion.known.map(\.description).joined(separator: ", "))")
         }
         return known
     }

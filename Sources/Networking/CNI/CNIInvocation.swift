@@ -71,7 +71,8 @@ struct CNIInvocation: Equatable {
         _ plugin: CNIConfiguration.Plugin, name: String, version: CNIVersion
     ) -> [JSONValue.Member] {
         let own: Set = [
-            "name", "cniVersion", "cniVersions", "capabilities", "runtimeConfig", "prevResult", "disableCheck", "disableGC",
+            "name", "cniVersion", "cniVersions", "capabilities", "runtimeConfig", "prevResult", "disableCheck",
+            "disableGC",
             "cni.dev/valid-attachments",
         ]
         return plugin.object.filter { !own.contains($0.key) } + [

@@ -224,7 +224,9 @@ public final class CNINetwork: PodNetwork {
         }
         let version = try await plugins.negotiate(configuration.offered, plugins: configuration.plugins)
         guard version >= .v1_1_0 else { return }
-        let valid = try cache.all().filter { try cache.read(podID: $0.podID, interface: $0.interface)?.networkName == configuration.name }
+        let valid = try cache.all().filter {
+            try cache.read(podID: $0.podID, interface: $0.interface)?.networkName == configuration.name
+        }
         for plugin in configuration.plugins {
             do {
                 _ = try await plugins.call(

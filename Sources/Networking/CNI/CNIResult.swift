@@ -45,7 +45,8 @@ enum CNIResult {
             guard let node = root.optional(family), node.value != .null else { continue }
             result.addresses.append(try node.required("ip").prefix())
             result.routes += try array(node, "routes").map {
-                .init(destination: try $0.required("dst").prefix(), gateway: try gateway($0) ?? gateway(node, "gateway"))
+                .init(
+                    destination: try $0.required("dst").prefix(), gateway: try gateway($0) ?? gateway(node, "gateway"))
             }
         }
         result.dns = try dns(root)

@@ -24,7 +24,8 @@ enum CNIRules {
         }
         guard plain, (1...15).contains(name.utf8.count), name != ".", name != ".." else {
             throw BerthError.invalid(
-                field: "interface name", value: name.prefix(80), rule: "must be 1 to 15 characters without / : and space")
+                field: "interface name", value: name.prefix(80),
+                rule: "must be 1 to 15 characters without / : and space")
         }
     }
 

@@ -39,7 +39,9 @@ struct AddressPool: Equatable {
         /// Number of addresses from `start` to `end`, the gateway included.
         var count: UInt128 { end.value - start.value + 1 }
 
-        func contains(_ address: IPAddress) -> Bool { address.family == start.family && address >= start && address <= end }
+        func contains(_ address: IPAddress) -> Bool {
+            address.family == start.family && address >= start && address <= end
+        }
     }
 
     let ranges: [Range]

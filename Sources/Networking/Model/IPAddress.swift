@@ -1,9 +1,9 @@
 internal import Core
 
 #if canImport(Glibc)
-    private import Glibc
+private import Glibc
 #elseif canImport(Musl)
-    private import Musl
+private import Musl
 #endif
 
 /// An IPv4 or IPv6 address, without a zone.

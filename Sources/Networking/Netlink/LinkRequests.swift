@@ -119,7 +119,10 @@ extension NetlinkRequest {
                 .init(Link.Attribute.name, name),
                 .init(
                     Link.Attribute.info,
-                    nested: [.init(Link.Attribute.infoPortKind, "bridge"), .init(Link.Attribute.infoPortData, nested: [mode])]),
+                    nested: [
+                        .init(Link.Attribute.infoPortKind, "bridge"),
+                        .init(Link.Attribute.infoPortData, nested: [mode]),
+                    ]),
             ], "set hairpin mode of \(name)")
     }
 

@@ -23,14 +23,15 @@ internal import Testing
             ])
         #expect(scope.settings["ipv4/ip_forward"] == "1")
         #expect(scope.settings["ipv4/conf/berth0/route_localnet"] == "1")
-        #expect(scope.filters == [
-            Ruleset.base + """
-                add element inet berth bridges { "berth0" comment "berth0" }
-                add element inet berth pods4 { 10.85.0.0/16 comment "berth0" }
-                add element inet berth masquerade4 { 10.85.0.0/16 comment "berth0" }
+        #expect(
+            scope.filters == [
+                Ruleset.base + """
+                    add element inet berth bridges { "berth0" comment "berth0" }
+                    add element inet berth pods4 { 10.85.0.0/16 comment "berth0" }
+                    add element inet berth masquerade4 { 10.85.0.0/16 comment "berth0" }
 
-                """
-        ])
+                    """
+            ])
     }
 
     @Test func aBridgeThatIsReadyIsLeftAsItIs() throws {

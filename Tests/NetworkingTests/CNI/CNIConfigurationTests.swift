@@ -28,12 +28,15 @@ internal import Testing
         #expect(list.plugins.map(\.type) == ["macvlan"])
         #expect(list.version.description == "0.3.1")
         #expect(try read(#"{"name": "n", "type": "x"}"#, single: true).version == .v0_1_0)
-        #expect(try read(#"{"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "x"}]}"#, single: true).plugins.count == 1)
+        #expect(
+            try read(#"{"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "x"}]}"#, single: true).plugins.count
+                == 1)
     }
 
     @Test func theNewestKnownVersionIsTaken() throws {
         let list = try read(
-            #"{"cniVersions": ["0.4.0", "1.1.0", "9.0.0"], "cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "x"}]}"#)
+            #"{"cniVersions": ["0.4.0", "1.1.0", "9.0.0"], "cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "x"}]}"#
+        )
         #expect(list.offered == [.v1_1_0, .v1_0_0, .v0_4_0])
     }
 
@@ -115,7 +118,8 @@ internal import Testing
         let cache = CNIAttachmentCache(directory: scratch.appending("cache"))
         let request = PodNetworkRequest(
             podID: "p1", portMappings: [PortMapping(hostPort: 1, containerPort: 2)],
-            dns: NetworkDNS(servers: ["1.1.1.1"]), ipRanges: [[AddressRange(subnet: try IPAddressPrefix("10.0.0.0/24"))]])
+            dns: NetworkDNS(servers: ["1.1.1.1"]),
+            ipRanges: [[AddressRange(subnet: try IPAddressPrefix("10.0.0.0/24"))]])
         var attachment = try CNIAttachment(request, configuration: list, version: .v1_0_0)
         attachment.result = .object([.init("ips", .array([]))])
         try cache.write(attachment)

@@ -45,7 +45,8 @@ internal import Testing
 
     @Test(arguments: [
         "[]", #"{"ips": [{}]}"#, #"{"ips": [{"address": "10.1.0.5"}]}"#, #"{"ips": 5}"#,
-        #"{"ips": [{"address": "10.1.0.5/16", "interface": 7}]}"#, #"{"ips": [{"address": "10.1.0.5/16", "interface": -1}]}"#,
+        #"{"ips": [{"address": "10.1.0.5/16", "interface": 7}]}"#,
+        #"{"ips": [{"address": "10.1.0.5/16", "interface": -1}]}"#,
         #"{"routes": [{"dst": "x"}]}"#, #"{"interfaces": [{"mac": "x"}]}"#, #"{"cniVersion": "x"}"#,
     ])
     func aBrokenResultIsAnError(_ text: String) {

@@ -68,6 +68,7 @@ internal import Testing
         let all = try pool("::/0").candidates(after: nil)
         #expect(Array(all.prefix(2)).map(\.address.description) == ["::2", "::3"])
         let top = try pool("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0/124")
-        #expect(top.candidates(after: try IPAddress("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")).map(\.address).count == 14)
+        #expect(
+            top.candidates(after: try IPAddress("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")).map(\.address).count == 14)
     }
 }

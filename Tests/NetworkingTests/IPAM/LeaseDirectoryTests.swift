@@ -14,7 +14,8 @@ internal import Testing
         pools = try BridgeSite(
             bridge: "b",
             ranges: [
-                [AddressRange(subnet: IPAddressPrefix("10.1.0.0/29"))], [AddressRange(subnet: IPAddressPrefix("fd00::/64"))],
+                [AddressRange(subnet: IPAddressPrefix("10.1.0.0/29"))],
+                [AddressRange(subnet: IPAddressPrefix("fd00::/64"))],
             ]
         ).pools
     }

@@ -22,9 +22,10 @@ internal import Testing
 
     @Test func anAddressOfTheHostLimitsThePort() throws {
         #expect(
-            forwards(PortMapping(hostPort: 53, containerPort: 53, protocol: .udp, hostIP: try IPAddress("192.0.2.1"))) == [
-                "add element inet berth ports4_at { 192.0.2.1 . 17 . 53 comment \"berth0 p1\" : 10.85.0.2 . 53 }\n"
-            ])
+            forwards(PortMapping(hostPort: 53, containerPort: 53, protocol: .udp, hostIP: try IPAddress("192.0.2.1")))
+                == [
+                    "add element inet berth ports4_at { 192.0.2.1 . 17 . 53 comment \"berth0 p1\" : 10.85.0.2 . 53 }\n"
+                ])
         #expect(
             forwards(PortMapping(hostPort: 5, containerPort: 6, protocol: .sctp, hostIP: try IPAddress("0.0.0.0"))) == [
                 "add element inet berth ports4 { 132 . 5 comment \"berth0 p1\" : 10.85.0.2 . 6 }\n"

@@ -195,7 +195,9 @@ internal import Testing
         #expect(try exchange.results[0].get().count == 2)
     }
 
-    @Test(arguments: ["08000000 0200 0000", "ff000000 0200 0000 01000000 00000000", "14000000 0200 0000 01000000 00000000"])
+    @Test(arguments: [
+        "08000000 0200 0000", "ff000000 0200 0000 01000000 00000000", "14000000 0200 0000 01000000 00000000",
+    ])
     func malformedAnswersAreErrors(_ bytes: String) {
         #expect(throws: NetlinkError.self) {
             var exchange = NetlinkExchange([.setUp(1, name: "lo")], firstSequence: 1)

@@ -56,7 +56,8 @@ final class RecordingScope: NetworkScope, NetlinkChannel {
     func ipv6Interfaces() -> [String] { ["eth0"] }
 
     static func link(
-        index: Int32, name: String? = nil, alias: String? = nil, kind: String? = nil, flags: UInt32 = 0, mtu: UInt32? = nil,
+        index: Int32, name: String? = nil, alias: String? = nil, kind: String? = nil, flags: UInt32 = 0,
+        mtu: UInt32? = nil,
         attributes: ArraySlice<UInt8> = []
     ) -> NetlinkMessage {
         var header = NetlinkBytes()

@@ -51,7 +51,8 @@ final class TestNamespace: Sendable {
         let target = output ?? null.fd
         return try await run {
             try Spawn.spawn(
-                executable: FilePath(command[0]), arguments: command, environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
+                executable: FilePath(command[0]), arguments: command,
+                environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
                 descriptors: [(null.fd, 0), (target, 1), (null.fd, 2)])
         }
     }
