@@ -35,11 +35,9 @@ public protocol Snapshotter: Sendable {
 
     /// A directory outside all snapshots, on the same filesystem, to unpack a layer into.
     func beginLayer() async throws -> LayerStaging
-    /// Makes what was unpacked the committed snapshot `name` over `parent`. If `name` exists already, the staging
-    /// directory is thrown away and the existing one stays.
-    func commitLayer(
-        _ staging: LayerStaging, as name: String, parent: String?, usage: SnapshotUsage, labels: [String: String]
-    ) async throws
+    /// Makes what was unpacked committed snapshots, in order, each durable before its row says that it exists. A layer
+    /// whose name exists already is thrown away, and the existing one stays.
+    func commitLayers(_ layers: [StagedLayer]) async throws
     /// Throws the staging directory away.
     func abandonLayer(_ staging: LayerStaging) async
     /// The trees of a committed snapshot and its parents, the topmost first, for looking things up in lower layers.
@@ -191,5 +189,24 @@ public struct LayerStaging: Hashable, Sendable {
     public init(tree: FilePath, directory: FilePath) {
         self.tree = tree
         self.directory = directory
+    }
+}
+
+/// An unpacked layer that waits to become a snapshot.
+public struct StagedLayer: Hashable, Sendable {
+    public var staging: LayerStaging
+    public var name: String
+    public var parent: String?
+    public var usage: SnapshotUsage
+    public var labels: [String: String]
+
+    public init(
+        _ staging: LayerStaging, name: String, parent: String?, usage: SnapshotUsage, labels: [String: String] = [:]
+    ) {
+        self.staging = staging
+        self.name = name
+        self.parent = parent
+        self.usage = usage
+        self.labels = labels
     }
 }

@@ -1,0 +1,185 @@
+public import Core
+internal import LinuxKernel
+public import OCISpec
+internal import SystemPackage
+
+extension Digest {
+    /// The chain ID of each layer (image-spec, config.md, "Layer ChainID"): the first is the diffID, each further one
+    /// the digest of "CHAINID DIFFID".
+    public static func chainIDs(_ diffIDs: [Digest]) throws -> [Digest] {
+        var chain: [Digest] = []
+        for diffID in diffIDs {
+            guard let below = chain.last else {
+                chain.append(diffID)
+                continue
+            }
+            chain.append(try Digest.of(Array("\(below) \(diffID)".utf8)))
+        }
+        return chain
+    }
+}
+
+/// Makes the layers of an image committed snapshots named by their chain IDs.
+///
+/// Layers are unpacked in parallel, each by itself; what depends on the layers below is settled afterwards in order. Nothing
+/// becomes visible before all of it is whole and durable, and a failure leaves nothing.
+public final class ImageUnpacker: Sendable {
+    private let content: ContentStore
+    private let snapshotter: any Snapshotter
+    private let unpacker: LayerUnpacker
+    private let parallelism: Int
+    private let chains = KeyedLock<Digest>()
+
+    /// - Parameter parallelism: layers being unpacked at the same time; each takes about 5 MiB of memory.
+    public init(
+        content: ContentStore, snapshotter: any Snapshotter, unpacker: LayerUnpacker = LayerUnpacker(),
+        parallelism: Int = 3
+    ) {
+        self.content = content
+        self.snapshotter = snapshotter
+        self.unpacker = unpacker
+        self.parallelism = max(1, parallelism)
+    }
+
+    /// Unpacks what is not there yet. Two calls for the same chain do it once.
+    ///
+    /// - Parameters:
+    ///   - labels: of each new snapshot.
+    ///   - source: where a layer's bytes come from, by default the content store. A layer that is still being downloaded must
+    ///     be whole in the content store when `downloaded` returns.
+    ///   - downloaded: awaited before anything is committed.
+    /// - Returns: the chain ID of the topmost layer; `nil` for an image without layers.
+    @discardableResult
+    public func unpack(
+        layers: [Descriptor], diffIDs: [Digest], labels: [String: String] = [:],
+        source: (@Sendable (Descriptor) async throws -> LayerSource)? = nil,
+        downloaded: (@Sendable () async throws -> Void)? = nil
+    ) async throws -> Digest? {
+        guard layers.count == diffIDs.count else {
+            throw BerthError(
+                .invalidArgument, "image has \(layers.count) layers, but its config names \(diffIDs.count) of them")
+        }
+        for layer in layers where !layer.mediaType.isLayer {
+            throw BerthError.invalid(
+                field: "layer \(layer.digest)", value: layer.mediaType, rule: "is not a type of filesystem layer")
+        }
+        let chain = try Digest.chainIDs(diffIDs)
+        guard let top = chain.last else {
+            try await downloaded?()
+            return nil
+        }
+        let plan = layers.indices.map { Layer(descriptor: layers[$0], diffID: diffIDs[$0], chainID: chain[$0]) }
+        try await chains.withLock(top) {
+            let present = try await self.presentLayers(chain)
+            let missing = Array(plan[present...])
+            guard !missing.isEmpty else {
+                try await downloaded?()
+                return
+            }
+            let below = present > 0 ? chain[present - 1] : nil
+            try await self.unpack(missing, over: below, labels, source, downloaded)
+        }
+        return top
+    }
+
+    private struct Layer: Sendable {
+        let descriptor: Descriptor
+        let diffID: Digest
+        let chainID: Digest
+    }
+
+    private struct Staged: Sendable {
+        let index: Int
+        let job: UnpackJob
+        let begun: BegunLayer
+    }
+
+    /// How many layers from the bottom are there already.
+    private func presentLayers(_ chain: [Digest]) async throws -> Int {
+        for index in chain.indices.reversed() {
+            if try await snapshotter.unpacked(chain[index]) { return index + 1 }
+        }
+        return 0
+    }
+
+    private func unpack(
+        _ layers: [Layer], over parent: Digest?, _ labels: [String: String],
+        _ source: (@Sendable (Descriptor) async throws -> LayerSource)?, _ downloaded: (@Sendable () async throws -> Void)?
+    ) async throws {
+        var stagings: [LayerStaging] = []
+        do {
+            for _ in layers { stagings.append(try await snapshotter.beginLayer()) }
+            let staged = try await begin(layers, in: stagings, source)
+            try await downloaded?()
+            var lower: [FilePath] = []
+            if let parent { lower = try await snapshotter.layerDirectories(parent.description) }
+            var commits: [StagedLayer] = []
+            var below = parent
+            for item in staged {
+                let layer = layers[item.index]
+                let unpacked = try await complete(item, layer, lower)
+                lower.insert(stagings[item.index].tree, at: 0)
+                commits.append(
+                    StagedLayer(
+                        stagings[item.index], name: layer.chainID.description, parent: below?.description,
+                        usage: unpacked.usage, labels: labels))
+                below = layer.chainID
+            }
+            try await snapshotter.commitLayers(commits)
+        } catch {
+            for staging in stagings { await snapshotter.abandonLayer(staging) }
+            throw error
+        }
+    }
+
+    /// Writes all layers, several at a time, and returns them in their order.
+    private func begin(
+        _ layers: [Layer], in stagings: [LayerStaging],
+        _ source: (@Sendable (Descriptor) async throws -> LayerSource)?
+    ) async throws -> [Staged] {
+        try await withThrowingTaskGroup(of: Staged.self) { group in
+            var results: [Staged] = []
+            for index in layers.indices {
+                if index >= parallelism, let done = try await group.next() { results.append(done) }
+                let layer = layers[index]
+                let tree = stagings[index].tree
+                group.addTask {
+                    do {
+                        let opened = try await source?(layer.descriptor) ?? .blob(self.open(layer.descriptor))
+                        let job = try UnpackJob(
+                            source: opened, mediaType: layer.descriptor.mediaType, tree: tree, diffID: layer.diffID,
+                            limits: self.unpacker.limits, decompressedLimit: self.unpacker.decompressedLimit)
+                        return Staged(index: index, job: job, begun: try await self.unpacker.begin(job))
+                    } catch {
+                        throw Self.naming(layer, error)
+                    }
+                }
+            }
+            for try await done in group { results.append(done) }
+            return results.sorted { $0.index < $1.index }
+        }
+    }
+
+    private func complete(_ staged: Staged, _ layer: Layer, _ lower: [FilePath]) async throws -> UnpackedLayer {
+        do {
+            return try await unpacker.complete(staged.job, staged.begun, lower: lower) {
+                try open(layer.descriptor)
+            }
+        } catch {
+            throw Self.naming(layer, error)
+        }
+    }
+
+    private func open(_ descriptor: Descriptor) throws -> BlobReader {
+        let reader = try content.open(descriptor.digest)
+        guard reader.size == descriptor.size else {
+            throw BerthError(
+                .invalidArgument, "blob has \(reader.size) bytes, its descriptor says \(descriptor.size)")
+        }
+        return reader
+    }
+
+    private static func naming(_ layer: Layer, _ error: any Error) -> any Error {
+        error is CancellationError ? error : BerthError.wrapping(error, "unpack layer \(layer.descriptor.digest)")
+    }
+}
