@@ -160,7 +160,8 @@ int berth_wait_pidfd(int pidfd, bool no_hang, int *status, int *signal) {
     siginfo_t info = {0};
     int result;
     do {
-        result = waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &info, WEXITED | (no_hang ? WNOHANG : 0));
+        // __WALL: also a child that has no exit signal (CLONE_PARENT of a launcher).
+        result = waitid((idtype_t)3 /* P_PIDFD */, (id_t)pidfd, &info, WEXITED | __WALL | (no_hang ? WNOHANG : 0));
     } while (result < 0 && errno == EINTR);
     if (result < 0) return -errno;
     if (info.si_pid == 0) return 0;

@@ -55,4 +55,17 @@ public enum DeviceRules {
         }
         return writes
     }
+
+    /// Attaches the rules of `spec` as a program to a cgroup2 that has the container's processes. v1 has files for
+    /// them, which are part of the plan.
+    public static func attach(_ spec: RuntimeSpec, to cgroup: ContainerCgroup) throws {
+        guard cgroup.host.hierarchy(of: "devices") == nil, let path = cgroup.cgroup.unifiedDirectory else { return }
+        let rules = effective(spec)
+        guard !rules.isEmpty else { return }
+        do {
+            try DeviceProgram(rules).attach(to: path)
+        } catch {
+            throw BerthError(.failedPrecondition, "limit the devices of cgroup \(cgroup.path)", cause: error)
+        }
+    }
 }

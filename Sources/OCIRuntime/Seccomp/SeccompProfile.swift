@@ -23,15 +23,32 @@ public enum SeccompProfile {
         return program
     }
 
+    private static let flagBits: [(name: String, bit: UInt32)] = [
+        ("SECCOMP_FILTER_FLAG_LOG", 2), ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4), ("SECCOMP_FILTER_FLAG_TSYNC", 1),
+        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 32),
+    ]
+
+    static var flagNames: [String] { flagBits.map(\.name) }
+
+    static var libraryVersion: String {
+        guard let version = seccomp_version()?.pointee else { return "unknown" }
+        return "\(version.major).\(version.minor).\(version.micro)"
+    }
+
+    /// Those that the library here knows.
+    static var architectureNames: [String] {
+        let all = [
+            "AARCH64", "ARM", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32", "PARISC", "PARISC64",
+            "PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X", "X32", "X86", "X86_64",
+        ]
+        return all.filter { seccomp_arch_resolve_name($0.lowercased()) != 0 }.map { "SCMP_ARCH_" + $0 }
+    }
+
     /// SECCOMP_FILTER_FLAG_* bits of the profile.
     static func filterFlags(_ profile: RuntimeSpec.Linux.Seccomp) throws -> UInt32 {
-        let known: [String: UInt32] = [
-            "SECCOMP_FILTER_FLAG_TSYNC": 1, "SECCOMP_FILTER_FLAG_LOG": 2, "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
-        ]
         var bits: UInt32 = 0
         for (index, flag) in (profile.flags ?? []).enumerated() {
-            guard let bit = known[flag] else {
+            guard let bit = flagBits.first(where: { $0.name == flag })?.bit else {
                 throw BerthError.invalid(
                     field: "config.json: linux.seccomp.flags[\(index)]", value: flag.prefix(64), rule: "is unknown")
             }

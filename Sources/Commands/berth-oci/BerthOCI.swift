@@ -1,0 +1,91 @@
+internal import ArgumentParser
+internal import Core
+internal import OCIRuntime
+
+/// The command line, for help and for what names no verb. A verb that is named is parsed by itself: only its own
+/// options are looked at, which is what keeps start-up short.
+struct RootCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "berth-oci",
+        abstract: "Runs containers out of OCI bundles, with runc's command line.",
+        discussion: """
+            Global options stand before the verb: --root DIR, --log FILE, --log-format text|json, --debug,
+            --systemd-cgroup, --rootless, --version.
+
+              berth-oci spec --bundle /tmp/box       # writes a config.json to start from
+              berth-oci run --bundle /tmp/box mybox  # creates, starts, waits and deletes
+              berth-oci plan --bundle /tmp/box       # shows what would happen, step by step
+            """,
+        version: Version.text, subcommands: Verbs.all.map(\.1))
+}
+
+enum Version {
+    static let number = "0.1.0"
+    static let text = "berth-oci version \(number)\nspec: 1.3.0"
+}
+
+/// A verb of the command line, in a file of its own.
+protocol Verb: ParsableCommand {
+    func perform(_ globals: GlobalOptions) throws
+}
+
+enum Verbs {
+    static let all: [(String, any Verb.Type)] = [
+        ("create", Create.self), ("delete", Delete.self), ("events", Events.self), ("exec", Exec.self),
+        ("features", Features.self), ("kill", Kill.self), ("list", List.self), ("pause", Pause.self),
+        ("plan", ShowPlan.self), ("ps", Processes.self), ("resume", Resume.self), ("run", Run.self),
+        ("spec", Specification.self), ("start", Start.self), ("state", State.self), ("update", Update.self),
+    ]
+
+    static func find(_ name: String) -> (any Verb.Type)? {
+        all.first { $0.0 == name }?.1
+    }
+}
+
+@main
+enum BerthOCI {
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        let globals: GlobalOptions
+        let rest: ArraySlice<String>
+        do {
+            (globals, rest) = try GlobalOptions.parse(arguments)
+        } catch {
+            complain("\(error)")
+            Output.end(1)
+        }
+        guard let name = rest.first, let type = Verbs.find(name) else {
+            RootCommand.main(globals.showVersion ? ["--version"] : Array(rest))
+            return
+        }
+        let verb: any Verb
+        do {
+            verb = try parse(type, Array(rest.dropFirst()))
+        } catch {
+            type.exit(withError: error)
+        }
+        let log = Log(globals)
+        ContainerRuntime.warn = { log.write("warning", $0) }
+        do {
+            try verb.perform(globals)
+        } catch {
+            log.fail("\(error)")
+            Output.end(1)
+        }
+    }
+
+    private static func parse<Command: Verb>(_ type: Command.Type, _ arguments: [String]) throws -> any Verb {
+        let parsed = try type.parseAsRoot(arguments)
+        // --help parses as the built-in help command.
+        guard let verb = parsed as? any Verb else {
+            var help = parsed
+            try help.run()
+            Output.end(0)
+        }
+        return verb
+    }
+
+    static func complain(_ text: String) {
+        Output.error(text)
+    }
+}

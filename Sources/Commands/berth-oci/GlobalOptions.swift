@@ -1,0 +1,73 @@
+internal import Core
+internal import OCIRuntime
+internal import SystemPackage
+
+/// runc's global options, which stand before the verb.
+struct GlobalOptions: Sendable {
+    var root: FilePath
+    var logFile: FilePath?
+    var logFormat = LogFormat.text
+    var debug = false
+    var systemdCgroup = false
+    var showVersion = false
+
+    enum LogFormat: String, Sendable { case text, json }
+
+    var runtime: ContainerRuntime { ContainerRuntime(root: root) }
+
+    private init() {
+        let base = Environment.value("XDG_RUNTIME_DIR").flatMap { directory in
+            OwnUser.isRoot || directory.isEmpty ? nil : directory
+        }
+        root = FilePath(base ?? "/run").appending("berth-oci")
+    }
+
+    /// - Returns: the options, and what follows them from the verb on.
+    static func parse(_ arguments: [String]) throws -> (GlobalOptions, ArraySlice<String>) {
+        var options = GlobalOptions()
+        var rest = arguments[...]
+        while let argument = rest.first, argument.hasPrefix("-"), argument != "-", argument != "--" {
+            let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = parts[0].drop { $0 == "-" }
+            func value() throws -> String {
+                if parts.count == 2 { return String(parts[1]) }
+                guard let next = rest.dropFirst().first else {
+                    throw BerthError(.invalidArgument, "flag needs an argument: --\(name)")
+                }
+                rest = rest.dropFirst()
+                return next
+            }
+            switch name {
+            case "root": options.root = absolute(try value())
+            case "log": options.logFile = FilePath(try value())
+            case "log-format":
+                let text = try value()
+                guard let format = LogFormat(rawValue: text) else {
+                    throw BerthError.invalid(field: "--log-format", value: text, rule: "must be text or json")
+                }
+                options.logFormat = format
+            case "debug": options.debug = parts.count == 1 || parts[1] == "true"
+            case "systemd-cgroup": options.systemdCgroup = parts.count == 1 || parts[1] == "true"
+            // Taken for compatibility: what is rootless is found out, and CRIU is not used yet.
+            case "rootless", "criu":
+                _ = try value()
+            case "version", "v": options.showVersion = true
+            default: return (options, rest)
+            }
+            rest = rest.dropFirst()
+        }
+        if options.systemdCgroup {
+            throw BerthError(
+                .unimplemented, "--systemd-cgroup: the systemd cgroup driver is not there yet",
+                advice: "leave the flag out to use cgroupfs")
+        }
+        return (options, rest)
+    }
+
+    /// Relative paths are those of the working directory.
+    static func absolute(_ path: String) -> FilePath {
+        let path = FilePath(path)
+        if path.isAbsolute { return path.lexicallyNormalized() }
+        return OwnUser.workingDirectory.pushing(path).lexicallyNormalized()
+    }
+}

@@ -1,0 +1,30 @@
+internal import Glibc
+internal import SystemPackage
+
+/// Who and where this process is.
+enum OwnUser {
+    static var isRoot: Bool { geteuid() == 0 }
+
+    static var workingDirectory: FilePath {
+        guard let text = getcwd(nil, 0) else { return "/" }
+        defer { free(text) }
+        return FilePath(String(cString: text))
+    }
+
+    /// The name of `uid`, or its number in text where there is none.
+    ///
+    /// /etc/passwd is read as it is: a static program cannot load the modules of getpwuid(3).
+    static func name(_ uid: UInt32) -> String {
+        if uid == 0 { return "root" }
+        guard let file = fopen("/etc/passwd", "re") else { return "#\(uid)" }
+        defer { fclose(file) }
+        var line: UnsafeMutablePointer<CChar>?
+        var size = 0
+        defer { free(line) }
+        while getline(&line, &size, file) > 0, let text = line.map({ String(cString: $0) }) {
+            let fields = text.split(separator: ":", omittingEmptySubsequences: false)
+            if fields.count >= 3, UInt32(fields[2]) == uid { return String(fields[0]) }
+        }
+        return "#\(uid)"
+    }
+}

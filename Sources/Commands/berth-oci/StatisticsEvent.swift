@@ -1,0 +1,105 @@
+internal import LinuxKernel
+
+/// Statistics in the shape that runc prints and engines read.
+struct StatisticsEvent: Encodable {
+    let type = "stats"
+    let id: String
+    let data: Statistics
+
+    init(id: String, statistics: CgroupStatistics) {
+        self.id = id
+        data = Statistics(statistics)
+    }
+
+    enum CodingKeys: String, CodingKey { case type, id, data }
+
+    struct Statistics: Encodable {
+        let cpu: CPU
+        let memory: Memory
+        let pids: Pids
+        let blkio: BlockIO
+
+        init(_ statistics: CgroupStatistics) {
+            cpu = CPU(statistics.cpu)
+            memory = Memory(statistics.memory)
+            pids = Pids(current: statistics.pids, limit: statistics.pidsLimit)
+            blkio = BlockIO(statistics.devices)
+        }
+    }
+
+    struct CPU: Encodable {
+        struct Usage: Encodable {
+            let total: UInt64
+            let percpu: [UInt64]?
+            let kernel: UInt64
+            let user: UInt64
+        }
+        struct Throttling: Encodable {
+            let periods: UInt64
+            let throttledPeriods: UInt64
+            let throttledTime: UInt64
+        }
+        let usage: Usage
+        let throttling: Throttling
+
+        init(_ cpu: CgroupStatistics.CPU) {
+            usage = Usage(
+                total: cpu.usage, percpu: cpu.perCPU.isEmpty ? nil : cpu.perCPU, kernel: cpu.system, user: cpu.user)
+            throttling = Throttling(
+                periods: cpu.periods, throttledPeriods: cpu.throttledPeriods, throttledTime: cpu.throttledTime)
+        }
+    }
+
+    struct Memory: Encodable {
+        struct Entry: Encodable {
+            let limit: UInt64
+            let usage: UInt64
+            let max: UInt64
+            let failcnt: UInt64
+        }
+        let cache: UInt64
+        let usage: Entry
+        let swap: Entry
+        let raw: [String: UInt64]
+
+        init(_ memory: CgroupStatistics.Memory) {
+            cache = memory.cache
+            usage = Entry(
+                limit: memory.limit ?? UInt64.max, usage: memory.usage, max: memory.maxUsage, failcnt: memory.failures)
+            swap = Entry(
+                limit: memory.swapLimit ?? UInt64.max, usage: memory.usage + memory.swap, max: memory.maxUsage, failcnt: 0)
+            raw = memory.raw
+        }
+    }
+
+    struct Pids: Encodable {
+        let current: UInt64
+        let limit: UInt64?
+    }
+
+    struct BlockIO: Encodable {
+        struct Entry: Encodable {
+            let major: UInt64
+            let minor: UInt64
+            let op: String
+            let value: UInt64
+        }
+        let ioServiceBytesRecursive: [Entry]
+        let ioServicedRecursive: [Entry]
+
+        init(_ devices: [CgroupStatistics.Device]) {
+            ioServiceBytesRecursive = devices.flatMap {
+                [
+                    Entry(major: $0.major, minor: $0.minor, op: "Read", value: $0.readBytes),
+                    Entry(major: $0.major, minor: $0.minor, op: "Write", value: $0.writeBytes),
+                ]
+            }
+            ioServicedRecursive = devices.flatMap {
+                [
+                    Entry(major: $0.major, minor: $0.minor, op: "Read", value: $0.readOperations),
+                    Entry(major: $0.major, minor: $0.minor, op: "Write", value: $0.writeOperations),
+                ]
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+internal import ArgumentParser
+internal import OCIRuntime
+internal import SystemPackage
+
+struct Create: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Makes a container that waits for start.",
+        discussion: "  berth-oci create --bundle /tmp/box mybox && berth-oci start mybox")
+
+    @OptionGroup var bundle: BundleOptions
+
+    @Option(help: ArgumentHelp("Unix socket that receives a pidfd.", visibility: .hidden))
+    var pidfdSocket: String?
+
+    @Argument(help: "ID of the container.")
+    var id: String
+
+    func perform(_ globals: GlobalOptions) throws {
+        if pidfdSocket != nil { throw unimplemented("--pidfd-socket") }
+        _ = try globals.runtime.create(
+            id: id, bundle: bundle.path, waiting: true, options: bundle.runOptions,
+            check: { try bundle.checkConsole(terminal: $0.process?.terminal == true, detached: true) })
+    }
+}

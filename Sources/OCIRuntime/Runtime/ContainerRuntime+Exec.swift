@@ -1,0 +1,42 @@
+internal import Core
+internal import LinuxKernel
+public import OCISpec
+internal import SystemPackage
+
+extension ContainerRuntime {
+    /// Starts one more process in a container that runs.
+    ///
+    /// - Parameter adjust: changes the process of the container's configuration into the one to run.
+    public func exec(
+        _ container: KnownContainer, ignorePaused: Bool, options: RunOptions,
+        process adjust: (RuntimeSpec.Process) throws -> RuntimeSpec.Process
+    ) throws -> LaunchedProcess {
+        switch container.status() {
+        case .stopped: throw BerthError(.failedPrecondition, "cannot exec in a stopped container")
+        case .paused where !ignorePaused:
+            throw BerthError(
+                .failedPrecondition, "cannot exec in a paused container (use --ignore-paused to override)")
+        default: break
+        }
+        let spec = try container.specification()
+        let process = try adjust(spec.process ?? .init())
+        let namespaces = (spec.linux?.namespaces ?? []).reduce(into: NamespaceTypes()) { types, namespace in
+            if let type = NamespaceTypes(specName: namespace.type) { types.insert(type) }
+        }
+        let target = ExecTarget(
+            id: container.id, pid: container.stored.pid, namespaces: namespaces, cgroup: container.cgroup.cgroup,
+            linux: spec.linux)
+        var compile = CompileOptions(id: container.id, bundle: FilePath(container.stored.bundle))
+        compile.sibling = true
+        compile.consoleSocket = options.consoleSocket
+        compile.preservedDescriptors = UInt32(clamping: options.preservedDescriptors)
+        let plan = try PlanCompiler(facts: HostFacts.detect()).compileExec(
+            process: process, container: target, options: compile)
+        let launched = try Launcher.locate().launchBlocking(plan, descriptors: Self.descriptors(options))
+        for warning in launched.warnings { Self.warn(warning.description) }
+        if let pidFile = options.pidFile {
+            try Files.writeAtomically(pidFile, Array("\(launched.pid)".utf8), mode: 0o644)
+        }
+        return launched
+    }
+}

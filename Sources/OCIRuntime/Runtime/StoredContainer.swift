@@ -1,0 +1,80 @@
+internal import Core
+public import LinuxKernel
+public import OCISpec
+public import SystemPackage
+
+/// What ROOT/ID/state.json holds: what the verbs after `create` must know. Its configuration is beside it.
+public struct StoredContainer: Codable, Sendable {
+    /// Of this document.
+    public static let currentVersion = 1
+
+    public var version = Self.currentVersion
+    public var id: String
+    public var pid: Int32
+    /// Clock ticks since boot: a process that has the PID and not this start time is another one.
+    public var startTime: UInt64
+    public var bundle: String
+    public var rootfs: String
+    /// RFC 3339.
+    public var created: String
+    public var owner: UInt32
+    public var cgroupPath: String
+    public var annotations: [String: String]?
+
+    public enum CodingKeys: String, CodingKey {
+        case version
+        case id
+        // runc's names, which monitoring agents read.
+        case pid = "init_process_pid"
+        case startTime = "init_process_start"
+        case bundle
+        case rootfs
+        case created
+        case owner
+        case cgroupPath = "cgroup_path"
+        case annotations
+    }
+}
+
+/// A container of the state directory.
+public struct KnownContainer: Sendable {
+    public let directory: FilePath
+    public let stored: StoredContainer
+    public let cgroup: ContainerCgroup
+
+    public var id: String { stored.id }
+    public var fifo: FilePath { directory.appending("exec.fifo") }
+
+    /// Found out anew with each call.
+    ///
+    ///     created --start--> running <--pause/resume--> paused
+    ///        \                  \                         /
+    ///         +-- its process ends: stopped --delete--> (gone)
+    public func status() -> ContainerState.Status {
+        guard ProcessStatus.isAlive(stored.pid, startTime: stored.startTime) else { return .stopped }
+        if Files.exists(fifo) { return .created }
+        return cgroup.isFrozen ? .paused : .running
+    }
+
+    public func state() -> ContainerState {
+        let status = status()
+        return ContainerState(
+            id: stored.id, status: status, pid: status == .stopped ? 0 : stored.pid, bundle: stored.bundle,
+            annotations: stored.annotations)
+    }
+
+    public func specification() throws -> RuntimeSpec {
+        try ContainerRuntime.readSpecification(directory.appending("config.json"))
+    }
+
+    /// A descriptor of the first process, if it is the one that was created and still lives.
+    public func initProcess() throws -> OwnedDescriptor? {
+        do {
+            let pidfd = try Syscall.pidfdOpen(stored.pid)
+            // After the open the PID cannot be recycled unnoticed.
+            return ProcessStatus.isAlive(stored.pid, startTime: stored.startTime) ? pidfd : nil
+        } catch Errno.noSuchProcess {
+            return nil
+        }
+    }
+}
