@@ -50,8 +50,8 @@ public final class ProgressBoard: Sendable {
             state.items[index] = item
             return before.state != item.state
         }
-        guard isNews, !isLive, !isQuiet else { return }
-        let size = item.total ?? (item.isFinished ? item.done : nil)
+        guard isNews, !isLive, !isQuiet, item.state != "waiting" else { return }
+        let size = item.total ?? (item.done > 0 ? item.done : nil)
         output.writeLine("\(item.name): \(item.state)" + (size.map { " (\(HumanText.binarySize($0)))" } ?? ""))
     }
 

@@ -11,7 +11,8 @@ struct ImagesCommand: AsyncParsableCommand {
               berth-ctr -n k8s.io images ls
             """,
         subcommands: [
-            ListImages.self, CheckImages.self, TagImage.self, LabelImage.self, RemoveImages.self,
+            ListImages.self, PullImage.self, ImportImages.self, ExportImages.self, BuildRootFS.self, CheckImages.self,
+            TagImage.self, LabelImage.self, RemoveImages.self,
         ], aliases: ["image", "i"])
 }
 

@@ -28,12 +28,12 @@ struct SnapshotInfo: AsyncParsableCommand {
             }
         }
         let labels = info.labels.sorted { $0.key < $1.key }.map { JSONValue.Member($0.key, .string($0.value)) }
-        let document = JSONValue.object([
-            .init("Kind", .string(info.kind.word)), .init("Name", .string(info.name)),
-            .init("Parent", .string(info.parent)), .init("Labels", .object(labels)),
-            .init("Created", .string(Self.text(info.createdAt))), .init("Updated", .string(Self.text(info.updatedAt))),
-        ])
-        Output.line(document.rendered(indentation: 4))
+        var members = [JSONValue.Member("Kind", .string(info.kind.word)), .init("Name", .string(info.name))]
+        if !info.parent.isEmpty { members.append(.init("Parent", .string(info.parent))) }
+        if !labels.isEmpty { members.append(.init("Labels", .object(labels))) }
+        members.append(.init("Created", .string(Self.text(info.createdAt))))
+        members.append(.init("Updated", .string(Self.text(info.updatedAt))))
+        Output.line(JSONValue.object(members).rendered(indentation: 4))
     }
 
     private static func text(_ time: Google_Protobuf_Timestamp) -> String {
