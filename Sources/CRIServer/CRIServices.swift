@@ -9,11 +9,13 @@ public enum CRIServices {
         [RuntimeServer(engine: engine), ImageServer(engine: engine)]
     }
 
-    /// Leave the calls of other services on the same server alone.
+    /// To come after (inside) those of other services; they leave the calls of others alone.
     public static func interceptors(logger: Logger) -> [ConditionalInterceptor<any ServerInterceptor>] {
         let services: Set<ServiceDescriptor> = [
             Runtime_V1_RuntimeService.descriptor, Runtime_V1_ImageService.descriptor,
         ]
-        return [.apply(ErrorMapping(), to: .services(services)), .apply(RequestLog(logger: logger), to: .services(services))]
+        return [
+            .apply(RequestLog(logger: logger), to: .services(services)), .apply(ErrorMapping(), to: .services(services)),
+        ]
     }
 }

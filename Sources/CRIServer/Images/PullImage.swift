@@ -8,8 +8,8 @@ extension ImageServer {
         request: Runtime_V1_PullImageRequest, context: ServerContext
     ) async throws -> Runtime_V1_PullImageResponse {
         let reference = try required(request.image.image, field: "image.image")
-        let image = try await engine.images.pull(
-            reference, auth: request.hasAuth ? try RegistryAuth(request.auth) : nil)
+        let image = try await engine.pullImage(
+            reference, login: request.hasAuth ? try RegistryLogin.decode(request.auth) : nil)
         return Runtime_V1_PullImageResponse.with { $0.imageRef = image.id.description }
     }
 }

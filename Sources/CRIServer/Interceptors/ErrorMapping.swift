@@ -2,6 +2,8 @@ internal import Core
 public import GRPCCore
 
 /// Turns every error of a handler into a gRPC status: the only place that knows which code is which.
+///
+/// To be the innermost interceptor: gRPC makes "unknown" of an error that passes through another one.
 public struct ErrorMapping: ServerInterceptor {
     public init() {}
 
@@ -19,7 +21,11 @@ public struct ErrorMapping: ServerInterceptor {
         } catch {
             throw Self.status(of: error)
         }
-        guard case .success(let contents) = response.accepted else { return response }
+        let contents: StreamingServerResponse<Output>.Contents
+        switch response.accepted {
+        case .success(let accepted): contents = accepted
+        case .failure(let error): return StreamingServerResponse(error: Self.status(of: error.cause ?? error))
+        }
         return StreamingServerResponse(metadata: contents.metadata) { writer in
             do {
                 return try await contents.producer(writer)

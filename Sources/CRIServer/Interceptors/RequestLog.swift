@@ -19,21 +19,19 @@ public struct RequestLog: ServerInterceptor {
     ) async throws -> StreamingServerResponse<Output> {
         let method = context.descriptor.method
         let start = ContinuousClock.now
-        do {
-            let response = try await next(request, context)
-            let level: Logger.Level = Self.changes(method) ? .info : .debug
-            logger.log(level: level, "\(method)", metadata: ["took": "\(Self.milliseconds(since: start))"])
-            return response
-        } catch {
-            let status = ErrorMapping.status(of: error)
+        let response = try await next(request, context)
+        var metadata: Logger.Metadata = ["took": "\(Self.milliseconds(since: start))"]
+        switch response.accepted {
+        case .success:
+            logger.log(level: Self.changes(method) ? .info : .debug, "\(method)", metadata: metadata)
+        case .failure(let error):
+            metadata["code"] = "\(error.code)"
+            metadata["error"] = "\(error.message)"
+            let expected: Set<RPCError.Code> = [.notFound, .unimplemented, .invalidArgument, .cancelled]
             logger.log(
-                level: status.code == .notFound || status.code == .unimplemented ? .info : .error, "\(method) failed",
-                metadata: [
-                    "took": "\(Self.milliseconds(since: start))", "code": "\(status.code)",
-                    "error": "\(status.message)",
-                ])
-            throw error
+                level: expected.contains(error.code) ? .info : .error, "\(method) failed", metadata: metadata)
         }
+        return response
     }
 
     static func changes(_ method: String) -> Bool {

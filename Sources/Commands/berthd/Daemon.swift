@@ -51,8 +51,8 @@ struct Daemon {
             + ContainerdServices.all(images: engine.images, version: Release.version)
         let server = GRPCServer(
             transport: transport, services: services,
-            interceptorPipeline: CRIServices.interceptors(logger: logger)
-                + ContainerdServices.interceptors().map { .apply($0, to: .all) })
+            interceptorPipeline: ContainerdServices.interceptors().map { .apply($0, to: .all) }
+                + CRIServices.interceptors(logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.serve() }
             _ = try await transport.listeningAddress
@@ -79,7 +79,10 @@ struct Daemon {
     }
 
     private func makeImages(root: FilePath, database: Database) throws -> ImageService {
-        try ImageService(root: root, database: database, registry: RegistryClient(), logger: logger)
+        var settings = RegistryClient.Configuration()
+        settings.plainHTTP = Set(configuration.images.plainHTTP)
+        return try ImageService(
+            root: root, database: database, registry: RegistryClient(configuration: settings), logger: logger)
     }
 
     private func makeNetwork() throws -> any PodNetwork {
@@ -96,7 +99,7 @@ struct Daemon {
 }
 
 /// Signals as something to wait for.
-private final class Signals: Sendable {
+private struct Signals {
     private let stream: AsyncStream<Int32>
     private let sources: [any DispatchSourceSignal]
 

@@ -36,10 +36,6 @@ struct DaemonConfiguration {
     struct ImageSettings {
         /// Registries that are spoken to without TLS, `HOST[:PORT]`.
         var plainHTTP: [String] = []
-        /// Registries whose certificate is not checked.
-        var insecureTLS: [String] = []
-        /// By registry: other addresses to try first.
-        var mirrors: [String: [String]] = [:]
     }
 
     var socket: String { address ?? "\(state)/berth.sock" }
@@ -99,10 +95,6 @@ struct DaemonConfiguration {
 
         let images = try top.section("images")
         result.images.plainHTTP = try images.strings("plain_http") ?? []
-        result.images.insecureTLS = try images.strings("insecure_tls") ?? []
-        for (host, section) in try images.namedSections("registry") {
-            result.images.mirrors[host] = try section.strings("mirrors") ?? []
-        }
         try top.refuseUnknownKeys()
         return result
     }

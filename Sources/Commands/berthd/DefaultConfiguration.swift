@@ -49,15 +49,8 @@ enum DefaultConfiguration {
         masquerade = true
 
         [images]
-        # Registries without TLS, "HOST:PORT". Those on 127.0.0.0/8, ::1 and localhost are tried without it by themselves.
+        # Registries without TLS, "HOST:PORT". Those of this machine are always asked without it.
         plain_http = []
-
-        # Registries whose certificate is not checked.
-        insecure_tls = []
-
-        # Other addresses to try before a registry itself:
-        # [images.registry."docker.io"]
-        # mirrors = ["https://mirror.example.org"]
 
         """#
 }

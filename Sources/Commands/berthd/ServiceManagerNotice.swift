@@ -21,7 +21,7 @@ enum ServiceManagerNotice {
         let bytes = Array(state.utf8)
         _ = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(fd, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue), $0, length)
+                sendto(fd, bytes, bytes.count, Int32(MSG_NOSIGNAL), $0, length)
             }
         }
     }
