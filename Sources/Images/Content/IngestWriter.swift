@@ -43,7 +43,7 @@ public final class IngestWriter: Sendable {
             try EntryCalls.makeDirectory(directory, mode: 0o700)
         } catch Errno.fileExists {}
         let name = directory.appending("ref")
-        if (try? EntryCalls.status(name)) == nil { try Files.writeDurably(name, Array(reference.utf8), mode: 0o600) }
+        if (try? EntryCalls.status(name)) == nil { try Files.writeAtomically(name, Array(reference.utf8)) }
         let data = try FileDescriptor.open(
             directory.appending("data"), .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
         descriptor = OwnedDescriptor(data)

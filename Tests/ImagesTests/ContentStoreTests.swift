@@ -1,0 +1,95 @@
+import Core
+import Images
+import LinuxKernel
+import OCISpec
+import SystemPackage
+import TestSupport
+import Testing
+
+struct ContentStoreTests {
+    let scratch: ScratchDirectory
+    let store: ContentStore
+
+    init() throws {
+        scratch = try ScratchDirectory("content")
+        store = try ContentStore(root: scratch.path.appending("content"))
+    }
+
+    @Test("what is written is found under its digest and nothing else is left", arguments: Digest.Algorithm.allCases)
+    func writes(algorithm: Digest.Algorithm) throws {
+        let bytes = Array("hello".utf8)
+        let digest = try Digest.of(bytes, algorithm: algorithm)
+        let writer = try store.ingest("a", algorithm: algorithm)
+        try writer.write(Array(bytes[..<2]))
+        #expect(!store.contains(digest))
+        #expect(try store.ingests().map(\.reference) == ["a"])
+        try writer.write(Array(bytes[2...]))
+        #expect(try writer.commit(expecting: digest, size: 5) == digest)
+        #expect(try store.read(digest, limit: 5) == bytes)
+        #expect(try store.info(digest).size == 5)
+        #expect(try store.list().map(\.digest) == [digest])
+        #expect(try store.ingests().isEmpty)
+        #expect(try Files.list(scratch.path.pushing("content/ingest")) == [])
+        try store.delete(digest)
+        #expect(throws: BerthError.self) { try store.info(digest) }
+    }
+
+    @Test("an interrupted write goes on where it stopped, also in another process")
+    func resumes() throws {
+        do {
+            let writer = try store.ingest("r")
+            try writer.write(Array("first ".utf8))
+            writer.suspend()
+        }
+        let other = try ContentStore(root: store.root)
+        let writer = try other.ingest("r")
+        #expect(writer.offset == 6)
+        try writer.write(Array("second".utf8))
+        let digest = try writer.commit(expecting: Digest.of(Array("first second".utf8)))
+        #expect(try store.read(digest, limit: 100) == Array("first second".utf8))
+    }
+
+    @Test("wrong digest and size are refused, and what was written is not named")
+    func refuses() throws {
+        let writer = try store.ingest("w", total: 3)
+        try writer.write([1, 2, 3])
+        #expect(throws: BerthError.self) { try writer.write([4]) }
+        let digest = try Digest.of([1, 2, 3])
+        #expect(throws: BerthError.self) { try writer.commit(expecting: digest, size: 4) }
+        #expect(throws: BerthError.self) { try writer.commit(expecting: try Digest.of([9])) }
+        #expect(try store.list().isEmpty)
+        writer.abort()
+        #expect(try store.ingests().isEmpty)
+        #expect(throws: BerthError.self) { try writer.write([1]) }
+    }
+
+    @Test("two writers of one reference do not mix")
+    func exclusive() throws {
+        let writer = try store.ingest("x")
+        let error = #expect(throws: BerthError.self) { try store.ingest("x") }
+        #expect(error?.code == .unavailable)
+        #expect(throws: BerthError.self) { try store.abortIngest("x") }
+        writer.suspend()
+        try store.abortIngest("x")
+        #expect(try store.ingests().isEmpty)
+    }
+
+    @Test("damage is noticed when a blob is read whole or verified")
+    func damage() async throws {
+        let digest = try store.write(Array("precious".utf8))
+        try Files.writeAtomically(store.path(of: digest), Array("pwned!!!".utf8))
+        let error = #expect(throws: BerthError.self) { try store.read(digest, limit: 100) }
+        #expect(error?.code == .dataLoss)
+        let other = await #expect(throws: BerthError.self) { try await store.verify(digest) }
+        #expect(other?.code == .dataLoss)
+        #expect(throws: BerthError.self) { try store.read(digest, limit: 3) }
+    }
+
+    @Test("a blob can be read in pieces")
+    func ranges() throws {
+        let reader = try store.open(try store.write(Array(0..<200)))
+        #expect(try reader.read(at: 190, count: 100) == Array(190..<200))
+        #expect(try reader.read(at: 300, count: 1) == [])
+        #expect(try reader.read(at: -1, count: 1) == [])
+    }
+}
