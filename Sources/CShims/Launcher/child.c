@@ -57,7 +57,10 @@ _Noreturn void bl_child_main(struct bl_launch *launch)
 {
     struct bl_error error = {0};
     launch->is_child = true;
-    launch->report = -1;
+    // The host's ends: a reader of the reports, or of the container's output, must see their end while this one waits.
+    bl_close(&launch->report);
+    for (int i = 0; i < 3; i++)
+        bl_close(&launch->streams[i]);
     reset_signals();
     // Modes of nodes and folders are exact; set_umask or exec set the container's.
     umask(0);

@@ -108,7 +108,8 @@ static int child_closed(struct bl_launch *launch, bool execing, struct bl_error 
 {
     struct pollfd ended = {.fd = launch->child_pidfd, .events = POLLIN};
     // A seccomp program may have kept EXECING from coming; a process that runs on has exec'ed.
-    if (execing || poll(&ended, 1, 0) == 0)
+    // One that dies closes its descriptors a moment before its pidfd tells.
+    if (execing || poll(&ended, 1, 50) == 0)
         return 0;
     struct bl_exit exit = {0};
     if (!launch->sibling && bl_reap(launch->child_pidfd, true, &exit) == 0 && exit.signal)

@@ -10,7 +10,7 @@
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: berth-launch run --plan-fd N --report-fd N\n"
+    fprintf(stderr, "usage: berth-launch run --plan-fd N --report-fd N [--id ID]\n"
                     "       berth-launch --version\n"
                     "Carries out the launch plan (berth.launch.v1.Plan) that it reads from one descriptor, and reports\n"
                     "on the other. Berth's daemon and berth-oci start it; it is no command for people.\n");
@@ -77,7 +77,7 @@ int main(int count, char **arguments)
             plan = parse_descriptor(arguments[i + 1]);
         else if (strcmp(arguments[i], "--report-fd") == 0)
             report = parse_descriptor(arguments[i + 1]);
-        else
+        else if (strcmp(arguments[i], "--id") != 0) // for whoever reads ps(1)
             return usage();
     }
     if (plan < 0 || report < 0 || fcntl(plan, F_SETFD, FD_CLOEXEC) < 0 ||

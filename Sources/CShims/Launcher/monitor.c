@@ -2,13 +2,13 @@
 
 #include <link.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 int bl_watch(struct bl_monitor *monitor, struct bl_source *source, uint32_t events)
 {
@@ -123,11 +123,13 @@ static void sync_ready(struct bl_monitor *monitor, struct bl_source *source, uin
         bl_started(monitor, &message.error, message.step);
         return;
     }
+    if (!monitor->start_sent)
+        return; // killed before it was started: process_ready tells
     struct bl_error error = {0};
-    siginfo_t info = {0};
-    // Ended before exec, without a word: killed. WNOWAIT: process_ready reaps it.
-    bool dead = !monitor->execing && waitid((idtype_t)3 /* P_PIDFD */, (id_t)monitor->process.fd, &info,
-                                             WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid != 0;
+    struct pollfd ended = {.fd = monitor->process.fd, .events = POLLIN};
+    // Ended before exec, without a word: killed. A seccomp program may have kept EXECING from coming, and one that
+    // dies closes its descriptors a moment before its pidfd tells.
+    bool dead = !monitor->execing && poll(&ended, 1, 50) > 0;
     if (dead)
         bl_fail(&error, 0, NULL, "the container's process ended before it was started");
     bl_started(monitor, dead ? &error : NULL, monitor->steps - 1);

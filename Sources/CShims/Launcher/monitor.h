@@ -82,6 +82,7 @@ struct bl_monitor {
     // What stdin did not take yet.
     uint8_t *pending_input;
     size_t pending_size, pending_done;
+    bool close_input; // when that is written
 };
 
 // Before the launch: socket and log, so that their failure is the launch's.

@@ -95,12 +95,14 @@ void bl_attach_begin(struct bl_monitor *monitor, struct bl_connection *connectio
 
 void bl_input_close(struct bl_monitor *monitor)
 {
+    monitor->close_input = monitor->pending_size > 0;
+    if (monitor->close_input)
+        return;
     // A terminal has no end but the character for it.
     if (monitor->terminal && monitor->input.fd >= 0)
         (void)!write(monitor->input.fd, "\x04", 1);
     else
         bl_source_close(monitor, &monitor->input);
-    monitor->pending_size = monitor->pending_done = 0;
 }
 
 static void resume_input(struct bl_monitor *monitor)
@@ -135,6 +137,8 @@ void bl_input_ready(struct bl_monitor *monitor, struct bl_source *source, uint32
     }
     bl_watch(monitor, source, 0);
     resume_input(monitor);
+    if (monitor->close_input)
+        bl_input_close(monitor);
 }
 
 static void pause_input(struct bl_monitor *monitor, struct bl_connection *connection)
@@ -163,7 +167,7 @@ static void receive_input(struct bl_monitor *monitor, struct bl_connection *conn
     if (!data || data->data.len > BL_INPUT_LIMIT) {
         bl_connection_close(monitor, connection);
     } else if (connection->gives && data->stream == BERTH__LAUNCH__V1__STREAM_DATA__STREAM__STDIN) {
-        if (data->data.len == 0) {
+        if (data->end) {
             if (monitor->stdin_once)
                 bl_input_close(monitor);
         } else if (monitor->input.fd >= 0) {
@@ -195,8 +199,8 @@ void bl_attach_ready(struct bl_monitor *monitor, struct bl_connection *connectio
 void bl_attach_end(struct bl_monitor *monitor, struct bl_connection *connection)
 {
     set_behind(monitor, connection, false);
-    if (connection->gives && monitor->stdin_once && !monitor->terminal && monitor->pending_size == 0)
-        bl_source_close(monitor, &monitor->input);
+    if (connection->gives && monitor->stdin_once && !monitor->terminal)
+        bl_input_close(monitor);
 }
 
 void bl_drop_slow_clients(struct bl_monitor *monitor)

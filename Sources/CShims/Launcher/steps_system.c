@@ -13,15 +13,13 @@
 
 int bl_step_sysctl(struct bl_launch *launch, const Berth__Launch__V1__Sysctl *action, struct bl_error *error)
 {
-    char path[512];
-    if (snprintf(path, sizeof path, "sys/%s", action->name) >= (int)sizeof path)
-        return bl_fail(error, ENAMETOOLONG, action->name, NULL);
     // The host's procfs shows the values of the namespaces of who asks; nothing that a container mounted over /proc
     // is passed, and no name leads out of it.
     struct open_how how = {
         .flags = O_WRONLY | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
-    cleanup_close int file = (int)syscall(SYS_openat2, launch->host_proc, path, &how, sizeof how);
+    cleanup_close int sys = openat(launch->host_proc, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int file = sys < 0 ? -1 : (int)syscall(SYS_openat2, sys, action->name, &how, sizeof how);
     if (file < 0)
         return bl_fail(error, errno, action->name, NULL);
     if (!bl_on_filesystem(file, PROC_SUPER_MAGIC))

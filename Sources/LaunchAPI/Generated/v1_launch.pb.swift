@@ -1925,8 +1925,11 @@ public nonisolated struct Berth_Launch_V1_StreamData: Sendable {
 
   public var stream: Berth_Launch_V1_StreamData.Stream = .stdin
 
-  /// At most 32 KiB; empty for end of file.
+  /// At most 32 KiB.
   public var data: Data = Data()
+
+  /// End of file (an empty message has no bytes, and a packet of none is the end of the connection).
+  public var end: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -5675,7 +5678,7 @@ nonisolated extension Berth_Launch_V1_ExecExited: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Berth_Launch_V1_StreamData: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".StreamData"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stream\0\u{1}data\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}stream\0\u{1}data\0\u{1}end\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5685,6 +5688,7 @@ nonisolated extension Berth_Launch_V1_StreamData: SwiftProtobuf.Message, SwiftPr
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularEnumField(value: &self.stream) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.data) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.end) }()
       default: break
       }
     }
@@ -5697,12 +5701,16 @@ nonisolated extension Berth_Launch_V1_StreamData: SwiftProtobuf.Message, SwiftPr
     if !self.data.isEmpty {
       try visitor.visitSingularBytesField(value: self.data, fieldNumber: 2)
     }
+    if self.end != false {
+      try visitor.visitSingularBoolField(value: self.end, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Berth_Launch_V1_StreamData, rhs: Berth_Launch_V1_StreamData) -> Bool {
     if lhs.stream != rhs.stream {return false}
     if lhs.data != rhs.data {return false}
+    if lhs.end != rhs.end {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

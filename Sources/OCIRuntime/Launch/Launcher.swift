@@ -73,6 +73,7 @@ public final class Launcher: Sendable {
             try await Poller.shared.readable(report.fd)
             launched = try reading.take(report.fd)
         } while launched == nil
+        withExtendedLifetime(report) {}
         return try reading.result(launched)
     }
 
@@ -82,7 +83,7 @@ public final class Launcher: Sendable {
         _ plan: Berth_Launch_V1_Plan, descriptors: [(FileDescriptor, Int32)] = []
     ) throws -> LaunchedProcess {
         let (process, report) = try start(plan, descriptors: descriptors)
-        let result = Result { try Self.readBlocking(report.fd, plan) }
+        let result = Result { try withExtendedLifetime(report) { try Self.readBlocking(report.fd, plan) } }
         if case .success(let launched) = result, launched.monitorPID != 0 { return launched }
         _ = try? process.waitBlocking()
         return try result.get()
@@ -115,10 +116,12 @@ public final class Launcher: Sendable {
             }
             passed += [(planFile.fd, first), (theirs.fd, first + 1)]
             // By our own PID: the child's descriptor of the image may be covered by one that is passed.
-            let process = try Spawn.spawn(
-                executable: FilePath("/proc/\(getpid())/fd/\(image.rawValue)"),
-                arguments: ["berth-launch", "run", "--plan-fd", "\(first)", "--report-fd", "\(first + 1)"],
-                environment: [], descriptors: passed, newSession: plan.hasMonitor)
+            let process = try withExtendedLifetime((planFile, theirs, null)) {
+                try Spawn.spawn(
+                    executable: FilePath("/proc/\(getpid())/fd/\(image.rawValue)"),
+                    arguments: ["berth-launch", "run", "--plan-fd", "\(first)", "--report-fd", "\(first + 1)", "--id", plan.id],
+                    environment: [], descriptors: passed, newSession: plan.hasMonitor)
+            }
             return (process, ours)
         } catch let error as Errno {
             throw BerthError(.internal, "start \(executable): \(BerthError.words(ofErrno: error.rawValue))", cause: error)

@@ -72,7 +72,12 @@ public struct MonitorClient: Sendable {
     /// Returns when the monitor has ended: its container's exit record is written then. At once where it has ended
     /// already.
     public func waitForEnd() async throws {
-        guard let connection = try? MonitorConnection(socket) else { return }
+        let connection: MonitorConnection
+        do {
+            connection = try MonitorConnection(socket)
+        } catch let error as BerthError where error.code == .failedPrecondition {
+            return
+        }
         while try await connection.nextReply() != nil {}
     }
 
@@ -191,5 +196,5 @@ public final class AttachSession: Sendable {
     }
 
     /// End of file for the container's stdin, where its `stdin_once` says so.
-    public func finishWriting() async throws { try await connection.sendData([]) }
+    public func finishWriting() async throws { try await connection.sendData([], end: true) }
 }

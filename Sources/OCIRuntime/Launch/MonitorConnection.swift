@@ -32,10 +32,11 @@ final class MonitorConnection: Sendable {
         try await send(bytes: request.serializedBytes(), descriptors: descriptors)
     }
 
-    func sendData(_ bytes: [UInt8]) async throws {
+    func sendData(_ bytes: [UInt8], end: Bool = false) async throws {
         let data = Berth_Launch_V1_StreamData.with {
             $0.stream = .stdin
             $0.data = .init(bytes)
+            $0.end = end
         }
         try await send(bytes: data.serializedBytes(), descriptors: [])
     }

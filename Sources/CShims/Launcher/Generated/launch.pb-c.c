@@ -8132,7 +8132,7 @@ const ProtobufCEnumDescriptor berth__launch__v1__stream_data__stream__descriptor
   berth__launch__v1__stream_data__stream__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__stream_data__field_descriptors[2] =
+static const ProtobufCFieldDescriptor berth__launch__v1__stream_data__field_descriptors[3] =
 {
   {
     "stream",
@@ -8158,15 +8158,28 @@ static const ProtobufCFieldDescriptor berth__launch__v1__stream_data__field_desc
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "end",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__StreamData, end),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__stream_data__field_indices_by_name[] = {
   1,   /* field[1] = data */
+  2,   /* field[2] = end */
   0,   /* field[0] = stream */
 };
 static const ProtobufCIntRange berth__launch__v1__stream_data__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__stream_data__descriptor =
 {
@@ -8176,7 +8189,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__stream_data__descriptor =
   "Berth__Launch__V1__StreamData",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__StreamData),
-  2,
+  3,
   berth__launch__v1__stream_data__field_descriptors,
   berth__launch__v1__stream_data__field_indices_by_name,
   1,  berth__launch__v1__stream_data__number_ranges,

@@ -1386,13 +1386,17 @@ struct  Berth__Launch__V1__StreamData
   ProtobufCMessage base;
   Berth__Launch__V1__StreamData__Stream stream;
   /*
-   * At most 32 KiB; empty for end of file.
+   * At most 32 KiB.
    */
   ProtobufCBinaryData data;
+  /*
+   * End of file (an empty message has no bytes, and a packet of none is the end of the connection).
+   */
+  protobuf_c_boolean end;
 };
 #define BERTH__LAUNCH__V1__STREAM_DATA__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__stream_data__descriptor) \
-    , BERTH__LAUNCH__V1__STREAM_DATA__STREAM__STDIN, {0,NULL} }
+    , BERTH__LAUNCH__V1__STREAM_DATA__STREAM__STDIN, {0,NULL}, 0 }
 
 
 /* Berth__Launch__V1__Plan methods */
