@@ -14,7 +14,7 @@ public enum ContainerdServices {
             VersionServer(version: version), NamespaceServer(namespaces: images.namespaces),
             ContentServer(content: images.content), ImageServer(images: images),
             SnapshotServer(snapshots: images.snapshots), DiffServer(diff: images.diff),
-            LeaseServer(leases: images.leases), EventServer(events: images.events),
+            LeaseServer(leases: images.leases), EventServer(events: images.events), IntrospectionServer(images: images),
         ]
     }
 

@@ -12,6 +12,8 @@ import Testing
             let text = try await daemon.ctr("version")
             #expect(text.contains("Version:  0.1.0-test"))
             #expect(text.contains("Revision: berth"))
+            #expect(text.contains(/UUID: [0-9a-f-]{36}/))
+            #expect(try await daemon.ctr("plugins", "ls").contains(/io.containerd.snapshotter.v1\s+overlayfs/))
         }
     }
 
@@ -20,9 +22,9 @@ import Testing
             try await daemon.ctr("namespaces", "create", "mine", "color=red")
             #expect(try await daemon.ctr("namespaces", "ls").contains(/mine\s+color=red/))
             try await daemon.ctr("namespaces", "label", "mine", "color=", "shape=round")
-            #expect(try await daemon.ctr("namespaces", "ls").contains(/mine\s+shape=round\n/))
+            #expect(try await daemon.ctr("namespaces", "ls").contains(/mine\s+shape=round\s*\n/))
             #expect(await daemon.ctrFailure("namespaces", "create", "mine").contains("already exists"))
-            #expect(await daemon.ctrFailure("namespaces", "create", "-bad").contains("must be 1 to 76"))
+            #expect(await daemon.ctrFailure("namespaces", "create", "bad-").contains("must be 1 to 76"))
             try await daemon.ctr("namespaces", "rm", "mine")
             #expect(try await !daemon.ctr("namespaces", "ls").contains("mine"))
         }
@@ -38,7 +40,7 @@ import Testing
             #expect(list.contains(/example.test\/box:v1\s+application\/vnd.oci.image.manifest.v1\+json\s+sha256:/))
             #expect(list.contains("linux/amd64"))
             let check = try await daemon.ctr("images", "check")
-            #expect(check.contains(/complete \(4\/4\)/))
+            #expect(check.contains(/complete \(3\/3\)/))
             #expect(check.contains(/true\s*\n/))
 
             let snapshots = try await daemon.ctr("snapshots", "ls")
@@ -147,15 +149,15 @@ import Testing
     @Test func watchesEvents() async throws {
         try await TestDaemon.run { daemon in
             let output = daemon.scratch.path.appending("events").string
-            async let watching = Command.run(
-                "sh", ["-c", "timeout 4 ctr -a \(daemon.socket) events > \(output) || true"])
+            let script = "timeout 4 ctr -a \(daemon.socket) events > \(output) || true"
+            async let watching = Command.run("sh", ["-c", script])
             try await Task.sleep(for: .seconds(1))
             try await daemon.ctr("namespaces", "create", "seen")
             try await daemon.ctr("snapshots", "prepare", "s")
             _ = try await watching
             let text = try String(contentsOfFile: output, encoding: .utf8)
             #expect(text.contains("/namespaces/create {\"name\":\"seen\""))
-            #expect(text.contains("default /snapshot/prepare {\"key\":\"s\",\"snapshotter\":\"overlayfs\"}"))
+            #expect(text.contains("default /snapshot/prepare {\"key\":\"s\"}"))
         }
     }
 

@@ -58,6 +58,12 @@ public final class ImageService: Sendable {
             metadata: ["blobs": "\(report.blobs)", "snapshots": "\(report.snapshots)", "leases": "\(report.leases)"])
     }
 
+    /// Ends what runs by itself and closes the connections to registries. To be called before the database is closed.
+    public func shutdown() async {
+        await storage.collector.stop()
+        await registry.shutdown()
+    }
+
     /// Removes content and snapshots that nothing refers to, now. Happens by itself after removals.
     public func collectGarbage() async throws {
         try await storage.collector.collect()

@@ -19,8 +19,8 @@ actor GarbageCollector {
         var leases = 0
     }
 
-    /// Keys that no client can choose: they begin with a NUL.
-    private static let tombstonePrefix = "\u{0}removed/"
+    /// Keys that no client can choose: they begin with a control character.
+    static let tombstonePrefix = "\u{1}removed/"
 
     private let database: Database
     private let blobs: ContentStore
@@ -31,6 +31,7 @@ actor GarbageCollector {
     /// Blobs that lost their last record and wait for a moment without operations in flight.
     private var condemned: Set<Digest> = []
     private var scheduled: Task<Void, Never>?
+    private var isStopped = false
     /// Root filesystems that were prepared and whose container may not have its record yet.
     private nonisolated let pinned = Mutex<Set<String>>([])
     private let oneAtATime = KeyedLock<String>()
@@ -59,11 +60,18 @@ actor GarbageCollector {
         Task { await scheduleOnce() }
     }
 
+    /// Collects no more by itself.
+    func stop() {
+        isStopped = true
+        scheduled?.cancel()
+    }
+
     private func scheduleOnce() {
-        guard scheduled == nil else { return }
+        guard scheduled == nil, !isStopped else { return }
         scheduled = Task {
             try? await Task.sleep(for: .milliseconds(200))
             scheduled = nil
+            guard !isStopped else { return }
             do {
                 try await collect()
             } catch {

@@ -31,7 +31,10 @@ public struct LeaseService: Sendable {
         _ id: String, labels: [String: String], namespace: String, durability: Database.Durability
     ) async throws -> Lease {
         let id = id.isEmpty ? Identifier.random() : id
-        try Identifier.validate(id, field: "lease id")
+        guard id.utf8.count <= 1024, !id.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
+            throw BerthError.invalid(
+                field: "lease id", value: id.prefix(100), rule: "must be 1 to 1024 bytes without control characters")
+        }
         let record = LeaseRecord(namespace: namespace, id: id, labels: labels, createdAt: WallClock.now())
         try await storage.database.write(durability: durability) { transaction in
             guard try transaction.lease(id, namespace: namespace) == nil else {

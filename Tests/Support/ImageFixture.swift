@@ -1,14 +1,13 @@
-import Foundation
-import SystemPackage
+public import SystemPackage
 
 /// An image of two layers with busybox, made by umoci; the second layer removes a file of the first.
-struct ImageFixture {
+public struct ImageFixture: Sendable {
     /// An OCI layout with the reference `v1`.
-    let layout: String
+    public let layout: String
     /// The same as a tar archive.
-    let archive: String
+    public let archive: String
 
-    init(below directory: FilePath) async throws {
+    public init(below directory: FilePath) async throws {
         let folder = directory.appending("fixture").string
         layout = "\(folder)/layout"
         archive = "\(folder)/oci.tar"
@@ -34,6 +33,6 @@ struct ImageFixture {
             rm -rf bundle
             tar -C layout -cf oci.tar .
             """
-        _ = try await Command.run("sh", ["-c", script])
+        try await Command.run("sh", ["-c", script])
     }
 }

@@ -1,0 +1,67 @@
+internal import ContainerdAPI
+internal import Engine
+internal import GRPCCore
+internal import SwiftProtobuf
+
+/// Who the daemon is and what it is made of; `ctr version` and `ctr plugins ls` ask.
+struct IntrospectionServer: Containerd_Services_Introspection_V1_Introspection.SimpleServiceProtocol {
+    let images: ImageService
+
+    func server(
+        request: Google_Protobuf_Empty, context: ServerContext
+    ) async throws -> Containerd_Services_Introspection_V1_ServerResponse {
+        let identity = try images.identity()
+        var response = Containerd_Services_Introspection_V1_ServerResponse()
+        response.uuid = identity.uuid
+        response.pid = UInt64(identity.pid)
+        response.pidns = identity.pidNamespace
+        return response
+    }
+
+    /// What containerd's clients look for among its plugins, as far as it is here: the services of this socket, the content
+    /// store, the snapshotter and the differ.
+    func plugins(
+        request: Containerd_Services_Introspection_V1_PluginsRequest, context: ServerContext
+    ) async throws -> Containerd_Services_Introspection_V1_PluginsResponse {
+        let filter = try FilterSet(request.filters)
+        var platform = Containerd_Types_Platform()
+        platform.os = images.platform.os
+        platform.architecture = images.platform.architecture
+        platform.variant = images.platform.variant ?? ""
+        let plugins =
+            [
+                Self.plugin("io.containerd.content.v1", "content"),
+                Self.plugin(
+                    "io.containerd.snapshotter.v1", SnapshotService.snapshotterName, platforms: [platform],
+                    exports: ["root": images.snapshotDirectory]),
+                Self.plugin("io.containerd.differ.v1", "walking", platforms: [platform]),
+                Self.plugin("io.containerd.gc.v1", "scheduler"),
+            ]
+            + ["content", "diff", "events", "images", "introspection", "leases", "namespaces", "snapshots", "version"].map {
+                Self.plugin("io.containerd.grpc.v1", $0)
+            }
+        var response = Containerd_Services_Introspection_V1_PluginsResponse()
+        response.plugins = plugins.filter { plugin in
+            filter.matches { path in
+                switch path.first {
+                case "type": plugin.type
+                case "id": plugin.id
+                case "platforms": plugin.platforms.isEmpty ? nil : "\(platform.os)/\(platform.architecture)"
+                default: nil
+                }
+            }
+        }
+        return response
+    }
+
+    private static func plugin(
+        _ type: String, _ id: String, platforms: [Containerd_Types_Platform] = [], exports: [String: String] = [:]
+    ) -> Containerd_Services_Introspection_V1_Plugin {
+        var plugin = Containerd_Services_Introspection_V1_Plugin()
+        plugin.type = type
+        plugin.id = id
+        plugin.platforms = platforms
+        plugin.exports = exports
+        return plugin
+    }
+}

@@ -1,0 +1,252 @@
+import Core
+import Foundation
+import Images
+import OCISpec
+import Store
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Engine
+
+/// An image service of a test's own, which can be closed and opened again as a restarted daemon does.
+final class ImageServiceFixture {
+    let scratch: ScratchDirectory
+    let root: FilePath
+    private(set) var database: Store.Database
+    private(set) var images: ImageService
+    /// Never shut down: a client has to be before it goes, and tests end in many ways.
+    private static let registry = RegistryClient()
+
+    init() async throws {
+        scratch = try ScratchDirectory("images")
+        root = scratch.path.appending("root")
+        try FileManager.default.createDirectory(atPath: root.string, withIntermediateDirectories: true)
+        database = try Store.Database(path: root.appending("meta.db"))
+        images = try ImageService(root: root, database: database, registry: Self.registry)
+        try await images.recover()
+    }
+
+    /// What a restart after `kill -9` does: nothing is closed but the database file.
+    func restart() async throws {
+        try database.close()
+        database = try Store.Database(path: root.appending("meta.db"))
+        images = try ImageService(root: root, database: database, registry: Self.registry)
+        try await images.recover()
+    }
+
+    /// An image of one layer that differs with `text`.
+    func build(_ name: String, text: String, namespace: String = ImageService.criNamespace) async throws -> ImageStatus {
+        var builder = RootFSImageBuilder(execution: .init(env: ["TEXT=\(text)"]))
+        try builder.add(.file(content: Array(text.utf8), mode: 0o644), at: "/etc/text")
+        let images = images
+        let target = try builder.build(into: images.storage.blobs)
+        try await images.leases.withLease(namespace: namespace, for: "test") { scope in
+            try await images.adopt(target, scope: scope)
+            try await images.assign(name, to: target, in: scope)
+        }
+        return try #require(try await images.status(of: name, namespace: namespace))
+    }
+
+    func container(_ id: String) async throws {
+        try await database.put(ContainerRecord(id: id, podID: "p", name: id, createdAt: 1, version: 1, payload: []))
+    }
+
+    var blobs: Int { get throws { try images.storage.blobs.list().count } }
+
+    var layers: [String] {
+        get throws {
+            try FileManager.default.contentsOfDirectory(atPath: root.appending("snapshots").string).sorted()
+        }
+    }
+}
+
+@Suite("Image service") struct ImageServiceTests {
+    @Test func findsAnImageByEverythingThatNamesIt() async throws {
+        let fixture = try await ImageServiceFixture()
+        let image = try await fixture.build("docker.io/library/box:latest", text: "one")
+        let target = try await fixture.images.named("docker.io/library/box:latest", namespace: "k8s.io").target.digest
+        for reference in [
+            "box", "box:latest", "library/box", "docker.io/library/box:latest", "\(image.id)", image.id.hex,
+            String(image.id.hex.prefix(8)), "\(target)", "box@\(target)", "docker.io/library/box@\(target)",
+        ] {
+            #expect(try await fixture.images.status(of: reference)?.id == image.id, "\(reference)")
+        }
+        for reference in ["box:other", "quay.io/library/box", "ffffffffffff", "box@sha256:" + String(repeating: "0", count: 64)] {
+            #expect(try await fixture.images.status(of: reference) == nil, "\(reference)")
+        }
+        #expect(try await fixture.images.status(of: "box", namespace: "default") == nil)
+        #expect(image.tags == ["docker.io/library/box:latest"])
+        #expect(image.config.config?.env == ["TEXT=one"])
+    }
+
+    @Test func removingAnImageRemovesAllItsNamesAndBytes() async throws {
+        let fixture = try await ImageServiceFixture()
+        let image = try await fixture.build("docker.io/library/box:1", text: "one")
+        try await fixture.images.tag("box:1", as: "box:2", namespace: "k8s.io")
+        try await fixture.images.unpack("box:1")
+        #expect(try await fixture.images.status(of: "box:2")?.tags.count == 2)
+        #expect(try fixture.layers.count == 1)
+        try await fixture.images.remove("\(image.id)")
+        #expect(try await fixture.images.list().isEmpty)
+        #expect(try fixture.blobs == 0)
+        #expect(try fixture.layers == [])
+        try await fixture.images.remove("box:1")
+    }
+
+    @Test func namespacesShareBlobsAndKeepThemApart() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        _ = try await fixture.build("docker.io/library/box:1", text: "one", namespace: "default")
+        #expect(try fixture.blobs == 3)
+        try await fixture.images.remove("box:1")
+        #expect(try fixture.blobs == 3)
+        #expect(try await fixture.images.status(of: "box:1", namespace: "default") != nil)
+        try await fixture.images.remove("box:1", namespace: "default")
+        #expect(try fixture.blobs == 0)
+    }
+
+    @Test func aContainerKeepsItsLayersWhenTheImageGoes() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        let mount = try await fixture.images.prepareRootFS(containerID: "c1", image: "box:1")
+        let lower = try #require(mount.lower.first)
+        #expect(try String(contentsOfFile: "\(lower)/etc/text", encoding: .utf8) == "one")
+        try await fixture.container("c1")
+        try await fixture.images.remove("box:1")
+        #expect(FileManager.default.fileExists(atPath: "\(lower)/etc/text"))
+        #expect(try await fixture.images.rootFS(containerID: "c1") == mount)
+        try await fixture.restart()
+        #expect(try await fixture.images.rootFS(containerID: "c1") == mount)
+
+        try await fixture.database.deleteContainer(id: "c1")
+        try await fixture.images.removeRootFS(containerID: "c1")
+        try await fixture.images.removeRootFS(containerID: "c1")
+        try await fixture.images.collectGarbage()
+        #expect(try fixture.layers == [])
+    }
+
+    @Test func aRootFSWithoutContainerIsPinnedUntilTheDaemonDies() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        _ = try await fixture.images.prepareRootFS(containerID: "c1", image: "box:1")
+        try await fixture.images.collectGarbage()
+        #expect(try fixture.layers.count == 2)
+        try await fixture.restart()
+        #expect(try fixture.layers.count == 1)
+        await #expect(throws: BerthError.self) { try await fixture.images.rootFS(containerID: "c1") }
+    }
+
+    @Test func twoContainersOfOneImageUnpackItOnce() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        let images = fixture.images
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<8 {
+                group.addTask { _ = try await images.prepareRootFS(containerID: "c\(number)", image: "box:1") }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try fixture.layers.count == 9)
+        await #expect(throws: BerthError.self) { try await images.prepareRootFS(containerID: "c0", image: "box:1") }
+        #expect(try fixture.layers.count == 9)
+    }
+
+    @Test func leftoversOfAKilledDaemonAreSwept() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/kept:1", text: "kept")
+        let storage = fixture.images.storage
+        // A blob whose pull never came to a row, a write of the daemon, a directory without a row, a lease of a pull.
+        try storage.blobs.write(Array("orphan".utf8))
+        let write = try storage.blobs.ingest("pull-of-something")
+        try write.write(Array("half".utf8))
+        write.suspend()
+        let mine = try await fixture.images.content.write("mine", total: 0, expected: nil, scope: .init(namespace: "default"))
+        mine.close()
+        try FileManager.default.createDirectory(
+            atPath: fixture.root.appending("snapshots/new-123/fs").string, withIntermediateDirectories: true)
+        try await fixture.database.write {
+            try $0.put(
+                LeaseRecord(
+                    namespace: "k8s.io", id: "dead", labels: [LeaseService.ownerLabel: "pull"], createdAt: WallClock.now()))
+        }
+        try await fixture.restart()
+        #expect(try fixture.blobs == 3)
+        #expect(try fixture.layers == [])
+        #expect(try fixture.images.storage.blobs.ingests().map(\.reference) == ["client/default/mine"])
+        #expect(try await fixture.images.leases.list(namespace: "k8s.io").isEmpty)
+        #expect(try await fixture.images.status(of: "kept:1") != nil)
+    }
+
+    @Test func aCrashBetweenRowAndDirectoryIsFinishedAtTheNextStart() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        try await fixture.images.unpack("box:1")
+        // As a collection leaves it that dies after its transaction.
+        try await fixture.database.write { transaction in
+            try transaction.deleteImage("docker.io/library/box:1", namespace: "k8s.io")
+            for var snapshot in try transaction.snapshots(namespace: nil) {
+                snapshot.key = GarbageCollector.tombstonePrefix + "\(snapshot.id)"
+                try transaction.update(snapshot)
+            }
+            for content in try transaction.contents(namespace: nil) {
+                try transaction.deleteContent(content.digest, namespace: content.namespace)
+            }
+        }
+        try await fixture.restart()
+        #expect(try fixture.blobs == 0)
+        #expect(try fixture.layers == [])
+        #expect(try await fixture.database.read { try $0.snapshots(namespace: nil) }.isEmpty)
+    }
+
+    @Test func collectionWaitsForOperationsInFlight() async throws {
+        let fixture = try await ImageServiceFixture()
+        let image = try await fixture.build("docker.io/library/box:1", text: "one")
+        let storage = fixture.images.storage
+        try await storage.gate.withOperation {
+            try await fixture.images.remove("\(image.id)")
+            // The rows are gone, but a pull that found the blobs in the store may still count on them.
+            #expect(try fixture.blobs == 3)
+        }
+        for _ in 0..<100 where try fixture.blobs > 0 { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try fixture.blobs == 0)
+    }
+
+    @Test func reportsWhatItOccupiesToTheBlock() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: String(repeating: "x", count: 100_000))
+        let mount = try await fixture.images.prepareRootFS(containerID: "c1", image: "box:1")
+        try Data(count: 50_000).write(to: URL(fileURLWithPath: try #require(mount.upper) + "/file"))
+        let info = try await fixture.images.fsInfo()
+        let script = """
+            cd \(fixture.root)
+            du -s --block-size=1 content/blobs/*/* snapshots/*/fs | awk '{ n += $1 } END { print n }'
+            find content/blobs/*/* snapshots/*/fs | wc -l
+            """
+        let lines = try await Command.run("sh", ["-c", script]).split(separator: "\n").map { Int64($0) }
+        #expect(lines == [info.bytes, info.inodes])
+        #expect(info.path == fixture.root.appending("snapshots").string)
+        #expect(try await fixture.images.rootFSUsage(containerID: "c1").inodes == 2)
+    }
+
+    @Test func refusesANameThatIsNoReference() async throws {
+        let fixture = try await ImageServiceFixture()
+        let error = await #expect(throws: BerthError.self) { try await fixture.images.pull("UPPER CASE") }
+        #expect(error?.code == .invalidArgument)
+        await #expect(throws: BerthError.self) { try await fixture.images.status(of: "") }
+    }
+
+    @Test func tellsOfCreatedAndDeletedImages() async throws {
+        let fixture = try await ImageServiceFixture()
+        let events = fixture.images.events.subscribe()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        try await fixture.images.remove("box:1")
+        var seen: [String] = []
+        for try await event in events {
+            seen.append(event.topic)
+            if seen.count == 5 { break }
+        }
+        #expect(seen.prefix(2) == ["/images/create", "/images/delete"])
+        #expect(seen.dropFirst(2) == ["/content/delete", "/content/delete", "/content/delete"])
+    }
+}
