@@ -74,49 +74,135 @@ extension FieldVisit: Decoder {
 
 // One overload for each scalar type of protobuf.
 extension FieldVisit {
-    mutating func decodeSingularFloatField(value: inout Float) throws { try handler.singular(ProtobufFloat.self, &value) }
-    mutating func decodeSingularFloatField(value: inout Float?) throws { try handler.optional(ProtobufFloat.self, &value) }
-    mutating func decodeRepeatedFloatField(value: inout [Float]) throws { try handler.repeated(ProtobufFloat.self, &value) }
-    mutating func decodeSingularDoubleField(value: inout Double) throws { try handler.singular(ProtobufDouble.self, &value) }
-    mutating func decodeSingularDoubleField(value: inout Double?) throws { try handler.optional(ProtobufDouble.self, &value) }
-    mutating func decodeRepeatedDoubleField(value: inout [Double]) throws { try handler.repeated(ProtobufDouble.self, &value) }
-    mutating func decodeSingularInt32Field(value: inout Int32) throws { try handler.singular(ProtobufInt32.self, &value) }
-    mutating func decodeSingularInt32Field(value: inout Int32?) throws { try handler.optional(ProtobufInt32.self, &value) }
-    mutating func decodeRepeatedInt32Field(value: inout [Int32]) throws { try handler.repeated(ProtobufInt32.self, &value) }
-    mutating func decodeSingularInt64Field(value: inout Int64) throws { try handler.singular(ProtobufInt64.self, &value) }
-    mutating func decodeSingularInt64Field(value: inout Int64?) throws { try handler.optional(ProtobufInt64.self, &value) }
-    mutating func decodeRepeatedInt64Field(value: inout [Int64]) throws { try handler.repeated(ProtobufInt64.self, &value) }
-    mutating func decodeSingularUInt32Field(value: inout UInt32) throws { try handler.singular(ProtobufUInt32.self, &value) }
-    mutating func decodeSingularUInt32Field(value: inout UInt32?) throws { try handler.optional(ProtobufUInt32.self, &value) }
-    mutating func decodeRepeatedUInt32Field(value: inout [UInt32]) throws { try handler.repeated(ProtobufUInt32.self, &value) }
-    mutating func decodeSingularUInt64Field(value: inout UInt64) throws { try handler.singular(ProtobufUInt64.self, &value) }
-    mutating func decodeSingularUInt64Field(value: inout UInt64?) throws { try handler.optional(ProtobufUInt64.self, &value) }
-    mutating func decodeRepeatedUInt64Field(value: inout [UInt64]) throws { try handler.repeated(ProtobufUInt64.self, &value) }
-    mutating func decodeSingularSInt32Field(value: inout Int32) throws { try handler.singular(ProtobufSInt32.self, &value) }
-    mutating func decodeSingularSInt32Field(value: inout Int32?) throws { try handler.optional(ProtobufSInt32.self, &value) }
-    mutating func decodeRepeatedSInt32Field(value: inout [Int32]) throws { try handler.repeated(ProtobufSInt32.self, &value) }
-    mutating func decodeSingularSInt64Field(value: inout Int64) throws { try handler.singular(ProtobufSInt64.self, &value) }
-    mutating func decodeSingularSInt64Field(value: inout Int64?) throws { try handler.optional(ProtobufSInt64.self, &value) }
-    mutating func decodeRepeatedSInt64Field(value: inout [Int64]) throws { try handler.repeated(ProtobufSInt64.self, &value) }
-    mutating func decodeSingularFixed32Field(value: inout UInt32) throws { try handler.singular(ProtobufFixed32.self, &value) }
-    mutating func decodeSingularFixed32Field(value: inout UInt32?) throws { try handler.optional(ProtobufFixed32.self, &value) }
-    mutating func decodeRepeatedFixed32Field(value: inout [UInt32]) throws { try handler.repeated(ProtobufFixed32.self, &value) }
-    mutating func decodeSingularFixed64Field(value: inout UInt64) throws { try handler.singular(ProtobufFixed64.self, &value) }
-    mutating func decodeSingularFixed64Field(value: inout UInt64?) throws { try handler.optional(ProtobufFixed64.self, &value) }
-    mutating func decodeRepeatedFixed64Field(value: inout [UInt64]) throws { try handler.repeated(ProtobufFixed64.self, &value) }
-    mutating func decodeSingularSFixed32Field(value: inout Int32) throws { try handler.singular(ProtobufSFixed32.self, &value) }
-    mutating func decodeSingularSFixed32Field(value: inout Int32?) throws { try handler.optional(ProtobufSFixed32.self, &value) }
-    mutating func decodeRepeatedSFixed32Field(value: inout [Int32]) throws { try handler.repeated(ProtobufSFixed32.self, &value) }
-    mutating func decodeSingularSFixed64Field(value: inout Int64) throws { try handler.singular(ProtobufSFixed64.self, &value) }
-    mutating func decodeSingularSFixed64Field(value: inout Int64?) throws { try handler.optional(ProtobufSFixed64.self, &value) }
-    mutating func decodeRepeatedSFixed64Field(value: inout [Int64]) throws { try handler.repeated(ProtobufSFixed64.self, &value) }
+    mutating func decodeSingularFloatField(value: inout Float) throws {
+        try handler.singular(ProtobufFloat.self, &value)
+    }
+    mutating func decodeSingularFloatField(value: inout Float?) throws {
+        try handler.optional(ProtobufFloat.self, &value)
+    }
+    mutating func decodeRepeatedFloatField(value: inout [Float]) throws {
+        try handler.repeated(ProtobufFloat.self, &value)
+    }
+    mutating func decodeSingularDoubleField(value: inout Double) throws {
+        try handler.singular(ProtobufDouble.self, &value)
+    }
+    mutating func decodeSingularDoubleField(value: inout Double?) throws {
+        try handler.optional(ProtobufDouble.self, &value)
+    }
+    mutating func decodeRepeatedDoubleField(value: inout [Double]) throws {
+        try handler.repeated(ProtobufDouble.self, &value)
+    }
+    mutating func decodeSingularInt32Field(value: inout Int32) throws {
+        try handler.singular(ProtobufInt32.self, &value)
+    }
+    mutating func decodeSingularInt32Field(value: inout Int32?) throws {
+        try handler.optional(ProtobufInt32.self, &value)
+    }
+    mutating func decodeRepeatedInt32Field(value: inout [Int32]) throws {
+        try handler.repeated(ProtobufInt32.self, &value)
+    }
+    mutating func decodeSingularInt64Field(value: inout Int64) throws {
+        try handler.singular(ProtobufInt64.self, &value)
+    }
+    mutating func decodeSingularInt64Field(value: inout Int64?) throws {
+        try handler.optional(ProtobufInt64.self, &value)
+    }
+    mutating func decodeRepeatedInt64Field(value: inout [Int64]) throws {
+        try handler.repeated(ProtobufInt64.self, &value)
+    }
+    mutating func decodeSingularUInt32Field(value: inout UInt32) throws {
+        try handler.singular(ProtobufUInt32.self, &value)
+    }
+    mutating func decodeSingularUInt32Field(value: inout UInt32?) throws {
+        try handler.optional(ProtobufUInt32.self, &value)
+    }
+    mutating func decodeRepeatedUInt32Field(value: inout [UInt32]) throws {
+        try handler.repeated(ProtobufUInt32.self, &value)
+    }
+    mutating func decodeSingularUInt64Field(value: inout UInt64) throws {
+        try handler.singular(ProtobufUInt64.self, &value)
+    }
+    mutating func decodeSingularUInt64Field(value: inout UInt64?) throws {
+        try handler.optional(ProtobufUInt64.self, &value)
+    }
+    mutating func decodeRepeatedUInt64Field(value: inout [UInt64]) throws {
+        try handler.repeated(ProtobufUInt64.self, &value)
+    }
+    mutating func decodeSingularSInt32Field(value: inout Int32) throws {
+        try handler.singular(ProtobufSInt32.self, &value)
+    }
+    mutating func decodeSingularSInt32Field(value: inout Int32?) throws {
+        try handler.optional(ProtobufSInt32.self, &value)
+    }
+    mutating func decodeRepeatedSInt32Field(value: inout [Int32]) throws {
+        try handler.repeated(ProtobufSInt32.self, &value)
+    }
+    mutating func decodeSingularSInt64Field(value: inout Int64) throws {
+        try handler.singular(ProtobufSInt64.self, &value)
+    }
+    mutating func decodeSingularSInt64Field(value: inout Int64?) throws {
+        try handler.optional(ProtobufSInt64.self, &value)
+    }
+    mutating func decodeRepeatedSInt64Field(value: inout [Int64]) throws {
+        try handler.repeated(ProtobufSInt64.self, &value)
+    }
+    mutating func decodeSingularFixed32Field(value: inout UInt32) throws {
+        try handler.singular(ProtobufFixed32.self, &value)
+    }
+    mutating func decodeSingularFixed32Field(value: inout UInt32?) throws {
+        try handler.optional(ProtobufFixed32.self, &value)
+    }
+    mutating func decodeRepeatedFixed32Field(value: inout [UInt32]) throws {
+        try handler.repeated(ProtobufFixed32.self, &value)
+    }
+    mutating func decodeSingularFixed64Field(value: inout UInt64) throws {
+        try handler.singular(ProtobufFixed64.self, &value)
+    }
+    mutating func decodeSingularFixed64Field(value: inout UInt64?) throws {
+        try handler.optional(ProtobufFixed64.self, &value)
+    }
+    mutating func decodeRepeatedFixed64Field(value: inout [UInt64]) throws {
+        try handler.repeated(ProtobufFixed64.self, &value)
+    }
+    mutating func decodeSingularSFixed32Field(value: inout Int32) throws {
+        try handler.singular(ProtobufSFixed32.self, &value)
+    }
+    mutating func decodeSingularSFixed32Field(value: inout Int32?) throws {
+        try handler.optional(ProtobufSFixed32.self, &value)
+    }
+    mutating func decodeRepeatedSFixed32Field(value: inout [Int32]) throws {
+        try handler.repeated(ProtobufSFixed32.self, &value)
+    }
+    mutating func decodeSingularSFixed64Field(value: inout Int64) throws {
+        try handler.singular(ProtobufSFixed64.self, &value)
+    }
+    mutating func decodeSingularSFixed64Field(value: inout Int64?) throws {
+        try handler.optional(ProtobufSFixed64.self, &value)
+    }
+    mutating func decodeRepeatedSFixed64Field(value: inout [Int64]) throws {
+        try handler.repeated(ProtobufSFixed64.self, &value)
+    }
     mutating func decodeSingularBoolField(value: inout Bool) throws { try handler.singular(ProtobufBool.self, &value) }
     mutating func decodeSingularBoolField(value: inout Bool?) throws { try handler.optional(ProtobufBool.self, &value) }
-    mutating func decodeRepeatedBoolField(value: inout [Bool]) throws { try handler.repeated(ProtobufBool.self, &value) }
-    mutating func decodeSingularStringField(value: inout String) throws { try handler.singular(ProtobufString.self, &value) }
-    mutating func decodeSingularStringField(value: inout String?) throws { try handler.optional(ProtobufString.self, &value) }
-    mutating func decodeRepeatedStringField(value: inout [String]) throws { try handler.repeated(ProtobufString.self, &value) }
-    mutating func decodeSingularBytesField(value: inout Data) throws { try handler.singular(ProtobufBytes.self, &value) }
-    mutating func decodeSingularBytesField(value: inout Data?) throws { try handler.optional(ProtobufBytes.self, &value) }
-    mutating func decodeRepeatedBytesField(value: inout [Data]) throws { try handler.repeated(ProtobufBytes.self, &value) }
+    mutating func decodeRepeatedBoolField(value: inout [Bool]) throws {
+        try handler.repeated(ProtobufBool.self, &value)
+    }
+    mutating func decodeSingularStringField(value: inout String) throws {
+        try handler.singular(ProtobufString.self, &value)
+    }
+    mutating func decodeSingularStringField(value: inout String?) throws {
+        try handler.optional(ProtobufString.self, &value)
+    }
+    mutating func decodeRepeatedStringField(value: inout [String]) throws {
+        try handler.repeated(ProtobufString.self, &value)
+    }
+    mutating func decodeSingularBytesField(value: inout Data) throws {
+        try handler.singular(ProtobufBytes.self, &value)
+    }
+    mutating func decodeSingularBytesField(value: inout Data?) throws {
+        try handler.optional(ProtobufBytes.self, &value)
+    }
+    mutating func decodeRepeatedBytesField(value: inout [Data]) throws {
+        try handler.repeated(ProtobufBytes.self, &value)
+    }
 }

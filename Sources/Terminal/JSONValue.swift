@@ -92,11 +92,13 @@ extension JSONValue {
         case .number(let digits): text += digits
         case .string(let value): Self.quote(value, into: &text)
         case .array(let elements):
-            Self.writeBlock("[", "]", count: elements.count, margin: margin, step: step, into: &text) { index, inner, text in
+            Self.writeBlock("[", "]", count: elements.count, margin: margin, step: step, into: &text) {
+                index, inner, text in
                 elements[index].write(into: &text, margin: inner, step: step)
             }
         case .object(let members):
-            Self.writeBlock("{", "}", count: members.count, margin: margin, step: step, into: &text) { index, inner, text in
+            Self.writeBlock("{", "}", count: members.count, margin: margin, step: step, into: &text) {
+                index, inner, text in
                 Self.quote(members[index].key, into: &text)
                 text += inner == nil ? ":" : ": "
                 members[index].value.write(into: &text, margin: inner, step: step)

@@ -46,7 +46,8 @@ public enum ListFilters {
         guard matches.count == 1 else {
             let some = matches.prefix(3).map { String($0.prefix(20)) }.joined(separator: ", ")
             throw BerthError.invalid(
-                field: "\(kind) id", value: prefix, rule: "is ambiguous: \(matches.count) begin with it, such as \(some)")
+                field: "\(kind) id", value: prefix,
+                rule: "is ambiguous: \(matches.count) begin with it, such as \(some)")
         }
         return match
     }

@@ -43,7 +43,9 @@ public struct LogFile: ~Copyable {
     private static func read(_ descriptor: Int32, at offset: Int, count: Int, _ path: String) throws -> [UInt8] {
         try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             var result: Int
-            repeat { result = pread(descriptor, buffer.baseAddress, count, off_t(offset)) } while result < 0 && errno == EINTR
+            repeat {
+                result = pread(descriptor, buffer.baseAddress, count, off_t(offset))
+            } while result < 0 && errno == EINTR
             guard result >= 0 else {
                 throw BerthError(.internal, "read log \(path): \(String(cString: strerror(errno)).lowercased())")
             }

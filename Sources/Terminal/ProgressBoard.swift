@@ -101,7 +101,8 @@ public final class ProgressBoard: Sendable {
         let rate = seconds > 0 ? UInt64(Double(sum) / seconds) : 0
         let tenths = Int(seconds * 10)
         lines.append(
-            "elapsed: \(tenths / 10).\(tenths % 10) s  total: \(HumanText.binarySize(sum)) (\(HumanText.binarySize(rate))/s)")
+            "elapsed: \(tenths / 10).\(tenths % 10) s  total: \(HumanText.binarySize(sum)) (\(HumanText.binarySize(rate))/s)"
+        )
         return lines
     }
 

@@ -35,7 +35,9 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     public func before(_ duration: Duration) -> Timestamp {
         let (whole, atto) = duration.components
         var result = Timestamp(seconds: seconds &- whole, nanoseconds: nanoseconds - atto / 1_000_000_000)
-        if result.nanoseconds < 0 { result = Timestamp(seconds: result.seconds - 1, nanoseconds: result.nanoseconds + 1_000_000_000) }
+        if result.nanoseconds < 0 {
+            result = Timestamp(seconds: result.seconds - 1, nanoseconds: result.nanoseconds + 1_000_000_000)
+        }
         if result.nanoseconds >= 1_000_000_000 {
             result = Timestamp(seconds: result.seconds + 1, nanoseconds: result.nanoseconds - 1_000_000_000)
         }
@@ -113,7 +115,8 @@ extension Timestamp {
             self = now.before(duration)
         } else {
             throw BerthError.invalid(
-                field: "--since", value: text, rule: "must be a time such as 2026-01-02T13:23:37Z or an age such as 42m")
+                field: "--since", value: text, rule: "must be a time such as 2026-01-02T13:23:37Z or an age such as 42m"
+            )
         }
     }
 

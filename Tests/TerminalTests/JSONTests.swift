@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct JSONTests {
     @Test func keepsOrderNumbersAndEscapes() throws {
-        let text = #"{"b":[1,-2.50,18446744073709551615],"a":"x\"\\\n\u00e9\ud83d\ude00\/","n":null,"t":true,"e":{},"l":[]}"#
+        let text =
+            #"{"b":[1,-2.50,18446744073709551615],"a":"x\"\\\n\u00e9\ud83d\ude00\/","n":null,"t":true,"e":{},"l":[]}"#
         let value = try JSONValue(parsing: text)
         #expect(
             value.renderedCompactly()
@@ -62,7 +63,8 @@ import Testing
                 """)
         #expect(
             value.renderedCompactly()
-                == #"{"name":"web","quoted":"8080","port":8080,"on":true,"none":null,"share":0.5,"list":["a",1],"map":{"x":"y"}}"#)
+                == #"{"name":"web","quoted":"8080","port":8080,"on":true,"none":null,"share":0.5,"list":["a",1],"map":{"x":"y"}}"#
+        )
         #expect(try JSONValue(parsingYAML: "") == .null)
     }
 

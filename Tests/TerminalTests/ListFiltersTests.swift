@@ -43,7 +43,10 @@ import Testing
         let tags = RepositoryNames.tags(["docker.io/library/busybox:local", "localhost:5000/a/b:1"], repository: "x")
         #expect(tags.map(\.repository) == ["docker.io/library/busybox", "localhost:5000/a/b"])
         #expect(tags.map(\.tag) == ["local", "1"])
-        #expect(RepositoryNames.tags([], repository: "docker.io/a").map { "\($0.repository) \($0.tag)" } == ["docker.io/a <none>"])
+        #expect(
+            RepositoryNames.tags([], repository: "docker.io/a").map { "\($0.repository) \($0.tag)" } == [
+                "docker.io/a <none>"
+            ])
         #expect(RepositoryNames.digest(["docker.io/a@sha256:1"]) == ("docker.io/a", "sha256:1"))
         #expect(RepositoryNames.digest([]) == ("<none>", "<none>"))
     }

@@ -76,12 +76,24 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"linux":{"resources":{"cpu_shares":"many"}}}"#, "linux.resources.cpu_shares: \"many\" must be a whole number"),
-        (#"{"port_mappings":[{},{"container_port":[]}]}"#, "port_mappings[1].container_port must be a whole number of 32 bits, not a list"),
+        (
+            #"{"linux":{"resources":{"cpu_shares":"many"}}}"#,
+            "linux.resources.cpu_shares: \"many\" must be a whole number"
+        ),
+        (
+            #"{"port_mappings":[{},{"container_port":[]}]}"#,
+            "port_mappings[1].container_port must be a whole number of 32 bits, not a list"
+        ),
         (#"{"labels":["a"]}"#, "labels must be an object, not a list"),
         (#"{"metadata":"web"}"#, "metadata must be an object, not a string"),
-        (#"{"port_mappings":[{"protocol":"ICMP"}]}"#, "port_mappings[0].protocol: \"ICMP\" must be one of the names of the protocol"),
-        (#"{"linux":{"security_context":{"privileged":"yes"}}}"#, "linux.security_context.privileged: \"yes\" must be true or false"),
+        (
+            #"{"port_mappings":[{"protocol":"ICMP"}]}"#,
+            "port_mappings[0].protocol: \"ICMP\" must be one of the names of the protocol"
+        ),
+        (
+            #"{"linux":{"security_context":{"privileged":"yes"}}}"#,
+            "linux.security_context.privileged: \"yes\" must be true or false"
+        ),
         (#"[]"#, "the document must be an object, not a list"),
     ])
     func wrongFieldIsNamedWithItsPath(text: String, message: String) throws {

@@ -34,7 +34,9 @@ import Testing
     }
 
     @Test func writesRFC3339WithoutTrailingZeros() {
-        #expect(Timestamp(seconds: 1_475_713_029, nanoseconds: 669_794_200).rfc3339(in: .utc) == "2016-10-06T00:17:09.6697942Z")
+        #expect(
+            Timestamp(seconds: 1_475_713_029, nanoseconds: 669_794_200).rfc3339(in: .utc)
+                == "2016-10-06T00:17:09.6697942Z")
         #expect(Timestamp(seconds: 0).rfc3339(in: .utc) == "1970-01-01T00:00:00Z")
         #expect(Timestamp(nanosecondsSince1970: -1) == Timestamp(seconds: -1, nanoseconds: 999_999_999))
     }

@@ -16,7 +16,8 @@ struct Ctr: AsyncParsableCommand {
             \(GlobalOptions.help)
 
             EXAMPLES:
-              berth-ctr image build-rootfs --busybox /bin/busybox --tag docker.io/library/busybox:local --output busybox.tar
+              berth-ctr image build-rootfs --busybox /bin/busybox \\
+                  --tag docker.io/library/busybox:local --output busybox.tar
               berth-ctr -n k8s.io images import busybox.tar
               berth-ctr -n k8s.io images ls
               berth-ctr -a /run/containerd/containerd.sock namespaces ls

@@ -42,7 +42,9 @@ struct Exec: AsyncParsableCommand {
     @Option(help: "Exec command for all containers matching this container state filter")
     var state: String?
 
-    @Option(help: ArgumentHelp("Exec command for all containers matching this key=value label filter", valueName: "key=value"))
+    @Option(
+        help: ArgumentHelp(
+            "Exec command for all containers matching this key=value label filter", valueName: "key=value"))
     var label: [String] = []
 
     @Flag(name: [.short, .long], help: "Exec command for the most recently created container")
@@ -59,7 +61,8 @@ struct Exec: AsyncParsableCommand {
 
     @Argument(
         parsing: .captureForPassthrough,
-        help: ArgumentHelp("Container ID or the beginning of one, then the command and its arguments", valueName: "arg"))
+        help: ArgumentHelp("Container ID or the beginning of one, then the command and its arguments", valueName: "arg")
+    )
     var arguments: [String]
 
     private var isSelecting: Bool {
@@ -67,6 +70,8 @@ struct Exec: AsyncParsableCommand {
     }
 
     func validate() throws {
+        // What follows the first word is the command's, and so is not seen as an option of this one.
+        if ["--help", "-h"].contains(arguments.first) { throw CleanExit.helpRequest(self) }
         if timeout < 0 { throw ValidationError("--timeout must not be negative") }
         if sync && (tty || interactive) { throw ValidationError("--sync excludes -i and -t") }
         let words = arguments.first == "--" ? arguments.count - 1 : arguments.count
@@ -97,7 +102,7 @@ struct Exec: AsyncParsableCommand {
                 do {
                     let result = try await exec(command, in: id, cri)
                     if code == 0 { code = result }
-                } catch where ignoreErrors {
+                } catch  where ignoreErrors {
                     Output.warn("\(error)")
                 }
             }

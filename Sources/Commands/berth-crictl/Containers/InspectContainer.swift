@@ -93,7 +93,9 @@ struct InspectContainer: AsyncParsableCommand {
         if status.metadata.attempt != 0 { Output.line("Attempt: \(status.metadata.attempt)") }
         Output.line("State: CONTAINER_\(status.state.word.uppercased())")
         Output.line("Created: \(HumanText.age(ofNanoseconds: status.createdAt))")
-        if status.state != .containerCreated { Output.line("Started: \(HumanText.age(ofNanoseconds: status.startedAt))") }
+        if status.state != .containerCreated {
+            Output.line("Started: \(HumanText.age(ofNanoseconds: status.startedAt))")
+        }
         if status.state == .containerExited {
             if status.finishedAt > 0 { Output.line("Finished: \(HumanText.age(ofNanoseconds: status.finishedAt))") }
             Output.line("Exit Code: \(status.exitCode)")

@@ -84,7 +84,8 @@ struct ListContainers: AsyncParsableCommand {
             header: ["CONTAINER", "IMAGE", "CREATED", "STATE", "NAME", "ATTEMPT", "POD ID", "POD", "NAMESPACE"])
         for container in containers {
             let reference = container.image.image
-            let shown = paths[reference] ?? (noTrunc || !Self.isID(reference) ? reference : ListFilters.truncated(reference))
+            let shown =
+                paths[reference] ?? (noTrunc || !Self.isID(reference) ? reference : ListFilters.truncated(reference))
             table.add([
                 noTrunc ? container.id : ListFilters.truncated(container.id), shown,
                 HumanText.age(ofNanoseconds: container.createdAt), container.state.word, container.metadata.name,

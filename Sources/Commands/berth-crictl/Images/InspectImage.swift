@@ -24,7 +24,8 @@ struct InspectImage: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "Filter output based on provided conditions, as of images")
     var filter: [String] = []
 
-    @Argument(help: ArgumentHelp("Image ID or reference; all that pass the filters if there is none", valueName: "image-id"))
+    @Argument(
+        help: ArgumentHelp("Image ID or reference; all that pass the filters if there is none", valueName: "image-id"))
     var images: [String] = []
 
     func run() async throws {

@@ -9,7 +9,9 @@ struct RegistryOptions: ParsableArguments {
     @Option(help: ArgumentHelp("User and password for the registry, or CRICTL_CREDS", valueName: "username[:password]"))
     var creds: String?
 
-    @Option(help: ArgumentHelp("Base64 encoded 'USERNAME[:PASSWORD]' for the registry, or CRICTL_AUTH", valueName: "auth-string"))
+    @Option(
+        help: ArgumentHelp(
+            "Base64 encoded 'USERNAME[:PASSWORD]' for the registry, or CRICTL_AUTH", valueName: "auth-string"))
     var auth: String?
 
     @Option(help: "Maximum time to be used for pulling the image, disabled if set to 0s, or CRICTL_PULL_TIMEOUT")
@@ -50,7 +52,8 @@ struct PullImage: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Pod for which the image is pulled", valueName: "pod-config.[json|yaml]"))
     var podConfig: String?
 
-    @Option(name: [.short, .long], help: ArgumentHelp("Annotation to be set on the pulled image", valueName: "key=value"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("Annotation to be set on the pulled image", valueName: "key=value"))
     var annotation: [String] = []
 
     @OptionGroup var registry: RegistryOptions

@@ -49,7 +49,7 @@ struct RemoveImage: AsyncParsableCommand {
                         _ = try await cri.images.removeImage(
                             .with { $0.image.image = name }, options: Session.current.acting)
                     }
-                } catch where prune {
+                } catch  where prune {
                     // A container may have begun to use it since.
                     return Output.warn("\(error)")
                 }

@@ -36,7 +36,9 @@ struct InspectPod: AsyncParsableCommand {
     @Option(name: [.customShort("n"), .long], help: "Show last n recently created pods. 0 for unlimited")
     var last: Int?
 
-    @Argument(help: ArgumentHelp("Pod ID or the beginning of one; all that pass the filters if there is none", valueName: "pod-id"))
+    @Argument(
+        help: ArgumentHelp(
+            "Pod ID or the beginning of one; all that pass the filters if there is none", valueName: "pod-id"))
     var pods: [String] = []
 
     func run() async throws {

@@ -34,7 +34,8 @@ struct RunPod: AsyncParsableCommand {
 }
 
 extension Connection {
-    func runPod(_ config: Runtime_V1_PodSandboxConfig, handler: String, within limit: Duration?) async throws -> String {
+    func runPod(_ config: Runtime_V1_PodSandboxConfig, handler: String, within limit: Duration?) async throws -> String
+    {
         try await doing("run pod \(config.metadata.namespace)/\(config.metadata.name)") {
             try await runtime.runPodSandbox(
                 .with {

@@ -23,7 +23,8 @@ struct Info: AsyncParsableCommand {
         }
         var more: [JSONValue.Member] = []
         if !status.runtimeHandlers.isEmpty {
-            more.append(.init("runtimeHandlers", .array(try status.runtimeHandlers.map { try MessageJSON.value(of: $0) })))
+            more.append(
+                .init("runtimeHandlers", .array(try status.runtimeHandlers.map { try MessageJSON.value(of: $0) })))
         }
         if status.hasFeatures { more.append(.init("features", try MessageJSON.value(of: status.features))) }
         try Output.statuses(

@@ -62,7 +62,8 @@ struct Connection: Sendable {
             default: nil
             }
         throw BerthError(
-            .unavailable, "cannot connect to \(path): \(String(cString: strerror(reason)).lowercased())", advice: advice)
+            .unavailable, "cannot connect to \(path): \(String(cString: strerror(reason)).lowercased())", advice: advice
+        )
     }
 
     static func describe(_ error: RPCError) -> String {

@@ -9,11 +9,14 @@ struct GlobalOptions: Equatable {
     var isDebug = false
 
     static let help = """
-          -c, --config FILE              client configuration, or CRI_CONFIG_FILE (default: /etc/crictl.yaml)
-          -r, --runtime-endpoint URI     socket of the runtime, or CONTAINER_RUNTIME_ENDPOINT (default: unix:///run/berth/berth.sock)
-          -i, --image-endpoint URI       socket of the image service, or IMAGE_SERVICE_ENDPOINT (default: the runtime's)
-          -t, --timeout DURATION         for connecting and for questions that answer at once (default: 2s)
-          -D, --debug                    print every call to standard error
+          -c, --config FILE            client configuration (/etc/crictl.yaml)
+          -r, --runtime-endpoint URI   runtime (unix:///run/berth/berth.sock)
+          -i, --image-endpoint URI     image service (the runtime's)
+          -t, --timeout DURATION       for connecting and for questions (2s)
+          -D, --debug                  print every call to standard error
+
+        ENVIRONMENT: CRI_CONFIG_FILE, CONTAINER_RUNTIME_ENDPOINT,
+        IMAGE_SERVICE_ENDPOINT
         """
 
     /// - Returns: the options, and the arguments from the verb (or `--help`, `--version`) on.

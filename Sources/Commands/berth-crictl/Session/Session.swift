@@ -26,7 +26,8 @@ extension Session {
         let chosenFile = options.config ?? variable("CRI_CONFIG_FILE")
         let file = try Self.configuration(chosenFile)
 
-        let runtime = options.runtimeEndpoint ?? variable("CONTAINER_RUNTIME_ENDPOINT") ?? file["runtime-endpoint"]?.text
+        let runtime =
+            options.runtimeEndpoint ?? variable("CONTAINER_RUNTIME_ENDPOINT") ?? file["runtime-endpoint"]?.text
         if let runtime { runtimeSocket = try Self.socket(runtime, field: "runtime endpoint") }
         let image = options.imageEndpoint ?? variable("IMAGE_SERVICE_ENDPOINT") ?? file["image-endpoint"]?.text
         imageSocket = try image.map { try Self.socket($0, field: "image endpoint") } ?? runtimeSocket

@@ -27,7 +27,8 @@ struct Events: AsyncParsableCommand {
     /// `2026-11-22 20:47:50.435601687 +0000 UTC k8s.io /images/create {"name":"..."}`.
     private static func describe(_ envelope: Containerd_Types_Envelope) -> String {
         let time = Timestamp(seconds: envelope.timestamp.seconds, nanoseconds: Int64(envelope.timestamp.nanos))
-        let text = time.rfc3339(in: .utc).replacingOccurrences(of: "T", with: " ").replacingOccurrences(of: "Z", with: "")
+        let text = time.rfc3339(in: .utc).replacingOccurrences(of: "T", with: " ").replacingOccurrences(
+            of: "Z", with: "")
         let event = EventText.json(typeURL: envelope.event.typeURL, Array(envelope.event.value))
         return "\(text) +0000 UTC \(envelope.namespace) \(envelope.topic) \(event)"
     }

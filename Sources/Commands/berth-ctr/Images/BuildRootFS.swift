@@ -13,9 +13,11 @@ struct BuildRootFS: AsyncParsableCommand {
             --add names. The same files give the same image, byte by byte. No daemon is needed.
 
             EXAMPLES:
-              berth-ctr image build-rootfs --busybox /bin/busybox --tag docker.io/library/busybox:local --output busybox.tar
-              berth-ctr image build-rootfs --busybox /bin/busybox --tag web:1 --output layout/ \\
-                  --add ./index.html=/www/index.html --cmd 'httpd -f -p 8080 -h /www' --env LANG=C
+              berth-ctr image build-rootfs --busybox /bin/busybox \\
+                  --tag docker.io/library/busybox:local --output busybox.tar
+              berth-ctr image build-rootfs --busybox /bin/busybox --tag web:1 \\
+                  --output layout/ --add ./index.html=/www/index.html \\
+                  --cmd 'httpd -f -p 8080 -h /www' --env LANG=C
             """)
 
     @Option(help: "Statically linked busybox (Debian's package busybox-static)")
@@ -24,7 +26,9 @@ struct BuildRootFS: AsyncParsableCommand {
     @Option(help: "Name of the image")
     var tag: String
 
-    @Option(name: [.short, .long], help: "Archive (.tar), - for standard output, or a directory (with / at the end, or without .tar)")
+    @Option(
+        name: [.short, .long],
+        help: "Archive (.tar), - for standard output, or a directory (with / at the end, or without .tar)")
     var output: String
 
     @Option(help: ArgumentHelp("File to put into the image", valueName: "file=/path"))
@@ -33,7 +37,7 @@ struct BuildRootFS: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Symbolic link to put into the image", valueName: "/path=target"))
     var link: [String] = []
 
-    @Option(help: "Command: words, or a JSON list (default: sh)")
+    @Option(help: "Command: words, or a JSON list")
     var cmd = "sh"
 
     @Option(help: "Entry point: words, or a JSON list")
@@ -60,7 +64,8 @@ struct BuildRootFS: AsyncParsableCommand {
         let reference = try ImageReference(tag).withDefaultTag
         var environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         for pair in env {
-            guard let name = pair.split(separator: "=", omittingEmptySubsequences: false).first, !name.isEmpty, pair.contains("=")
+            guard let name = pair.split(separator: "=", omittingEmptySubsequences: false).first, !name.isEmpty,
+                pair.contains("=")
             else { throw BerthError.invalid(field: "--env", value: pair, rule: "must be NAME=VALUE") }
             environment.removeAll { $0.hasPrefix("\(name)=") }
             environment.append(pair)
@@ -88,7 +93,8 @@ struct BuildRootFS: AsyncParsableCommand {
         let output = output == "-" || output.hasSuffix(".tar") || output.hasSuffix("/") ? output : output + "/"
         let target = try await Staging.with { [builder] store in
             let target = try builder.build(into: store)
-            try ArchiveOutput.write([.init(name: "\(reference)", target: target)], from: store, platform: nil, to: output)
+            try ArchiveOutput.write(
+                [.init(name: "\(reference)", target: target)], from: store, platform: nil, to: output)
             return target
         }
         if output != "-" { Output.line("\(reference) \(target.digest)") }

@@ -23,7 +23,8 @@ enum Executable {
         let interpreter = 3
         for index in 0..<count where number(table + index * size, 4) == interpreter {
             throw BerthError(
-                .invalidArgument, "\(path) is linked dynamically", advice: "Debian's package busybox-static has one that is not")
+                .invalidArgument, "\(path) is linked dynamically",
+                advice: "Debian's package busybox-static has one that is not")
         }
     }
 
@@ -42,7 +43,8 @@ enum Executable {
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
             throw BerthError(
-                .failedPrecondition, "\(path) \(arguments.joined(separator: " ")) ended with \(process.terminationStatus)")
+                .failedPrecondition,
+                "\(path) \(arguments.joined(separator: " ")) ended with \(process.terminationStatus)")
         }
         return String(decoding: data, as: UTF8.self).split(separator: "\n").map(String.init)
     }

@@ -17,7 +17,8 @@ struct ImagesCommand: AsyncParsableCommand {
 }
 
 struct PlatformOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Platform, such as linux/arm64 (default: this machine's)", valueName: "os/arch[/variant]"))
+    @Option(
+        help: ArgumentHelp("Platform, such as linux/arm64 (default: this machine's)", valueName: "os/arch[/variant]"))
     var platform: String?
 
     func validate() throws { _ = try chosen() }

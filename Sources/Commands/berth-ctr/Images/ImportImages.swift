@@ -52,7 +52,9 @@ struct ImportImages: AsyncParsableCommand {
                         progress.update(.init(name: input, state: "reading"))
                         let images = try await read(into: store)
                         progress.update(.init(name: input, state: "read", isFinished: true))
-                        guard !images.isEmpty else { throw BerthError(.invalidArgument, "archive \(input) holds no image") }
+                        guard !images.isEmpty else {
+                            throw BerthError(.invalidArgument, "archive \(input) holds no image")
+                        }
                         var names: [String] = []
                         for image in images {
                             try await daemon.send(image.target, from: store, progress: progress)
@@ -86,7 +88,8 @@ struct ImportImages: AsyncParsableCommand {
                 Thread.detachNewThread {
                     continuation.resume(
                         with: Result {
-                            input == "-" ? try archive.read(from: .standardInput) : try archive.read(from: FilePath(input))
+                            input == "-"
+                                ? try archive.read(from: .standardInput) : try archive.read(from: FilePath(input))
                         })
                 }
             }

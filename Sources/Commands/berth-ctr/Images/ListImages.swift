@@ -33,7 +33,9 @@ struct ListImages: AsyncParsableCommand {
         Output.table(table)
     }
 
-    private static func row(of image: Containerd_Services_Images_V1_Image, _ daemon: Connection) async throws -> [String] {
+    private static func row(of image: Containerd_Services_Images_V1_Image, _ daemon: Connection) async throws
+        -> [String]
+    {
         var size = "-"
         var platforms = "-"
         let target = try Descriptor(image.target)

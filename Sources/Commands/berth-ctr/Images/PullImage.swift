@@ -45,10 +45,11 @@ struct PullImage: AsyncParsableCommand {
         let reference = try ImageReference(reference).withDefaultTag
         let labels = try ListFilters.labels(label)
         let platform = try platform.chosen()
-        let credentials: RegistryCredentials = try user.map {
-            let pair = try Credentials(parsing: $0, field: "--user")
-            return .basic(username: pair.username, password: pair.password)
-        } ?? .anonymous
+        let credentials: RegistryCredentials =
+            try user.map {
+                let pair = try Credentials(parsing: $0, field: "--user")
+                return .basic(username: pair.username, password: pair.password)
+            } ?? .anonymous
         var configuration = RegistryClient.Configuration()
         if plainHttp { configuration.plainHTTP = [reference.domain] }
         let progress = ProgressBoard(quiet: quiet)

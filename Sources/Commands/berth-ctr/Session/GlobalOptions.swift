@@ -9,10 +9,13 @@ struct GlobalOptions: Equatable {
     var isDebug = false
 
     static let help = """
-          -a, --address PATH        socket of the daemon, or CONTAINERD_ADDRESS (default: /run/berth/berth.sock)
-          -n, --namespace NAME      namespace of the objects, or CONTAINERD_NAMESPACE (default: default; CRI's is k8s.io)
-          --timeout DURATION        for each call (default: none)
-          --debug                   print every call to standard error
+          -a, --address PATH     socket of the daemon (/run/berth/berth.sock)
+          -n, --namespace NAME   of the objects (default); CRI's is k8s.io
+          --timeout DURATION     for each call (none)
+          --debug                print every call to standard error
+
+        ENVIRONMENT: CONTAINERD_ADDRESS, CONTAINERD_NAMESPACE,
+        CONTAINERD_SNAPSHOTTER
         """
 
     /// - Returns: the options, and the arguments from the command (or `--help`, `--version`) on.

@@ -17,7 +17,8 @@ struct SnapshotTree: AsyncParsableCommand {
         let names = Set(snapshots.map(\.name))
         let children = Dictionary(grouping: snapshots, by: \.parent).mapValues { $0.map(\.name) }
         // A parent may have been removed since the list was begun.
-        var waiting = snapshots.filter { !names.contains($0.parent) }.map { (name: $0.name, level: 0) }.reversed() as Array
+        var waiting =
+            snapshots.filter { !names.contains($0.parent) }.map { (name: $0.name, level: 0) }.reversed() as Array
         while let (name, level) = waiting.popLast() {
             let margin = level == 0 ? " " : String(repeating: "  ", count: level) + "\\_ "
             Output.line(margin + name)

@@ -10,7 +10,9 @@ extension Connection {
     func send(_ target: Descriptor, from store: ContentStore, progress: ProgressBoard) async throws {
         var parts = SendOrder()
         try parts.add(target, from: store)
-        for part in parts.leaves { progress.update(.init(name: transferReference(part), state: "waiting", total: part.bytes)) }
+        for part in parts.leaves {
+            progress.update(.init(name: transferReference(part), state: "waiting", total: part.bytes))
+        }
         // Three at once keep the daemon's disk busy; more only take memory.
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, part) in parts.leaves.enumerated() {
