@@ -59,7 +59,8 @@ public final class IngestWriter: Sendable {
     }
 
     deinit {
-        store.release(reference)
+        // Not after commit or abort: another writer may have the reference by now.
+        if close() { store.release(reference) }
     }
 
     public var offset: Int64 { writing.withLock { $0.hasher.count } }

@@ -1,0 +1,115 @@
+import Core
+import Images
+import LinuxKernel
+import OCISpec
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Our images beside skopeo, umoci and docker-registry of Debian.
+struct ToolsTests {
+    let storage = try! Storage()
+
+    /// The files of an image's merged tree with type, mode and content, as lines.
+    private func tree(_ storage: Storage, _ target: Descriptor, key: String) async throws -> [String] {
+        let manifest: Manifest
+        switch try ImageDocument.decode(
+            storage.content.read(target, limit: 1 << 20), mediaType: target.mediaType, what: "manifest")
+        {
+        case .manifest(let found): manifest = found
+        case .index(let index):
+            let chosen = try #require(index.manifest(for: .host))
+            return try await tree(storage, chosen, key: key)
+        }
+        let config = try ImageConfig.decode(storage.content.read(manifest.config, limit: 1 << 20), what: "config")
+        let top = try await ImageUnpacker(content: storage.content, snapshotter: storage.snapshotter).unpack(
+            layers: manifest.layers, diffIDs: config.rootfs.diffIDs)
+        let mounts = try await storage.snapshotter.view(key, parent: top?.description)
+        let target = try storage.scratch.directory("view-\(key)")
+        let (type, source, options) = mounts.typeSourceOptions
+        let isOverlay = type == "overlay"
+        try Syscall.mount(
+            source: source, target: target, type: isOverlay ? type : nil, flags: isOverlay ? .readOnly : .bind,
+            data: isOverlay ? options.joined(separator: ",") : nil)
+        defer { try? Syscall.umount2(target, .detach) }
+        return try await Command.run(
+            "find", [".", "-printf", "%p %y %m %U:%G %s %l\n"], directory: target.string
+        ).split(separator: "\n").filter { !$0.hasPrefix(". ") && !$0.contains(" d ") }.map(String.init).sorted()
+    }
+
+    @Test("an image pushed by skopeo is pulled from docker-registry as umoci made it")
+    func registry() async throws {
+        let fixture = try await ImageFixture(below: storage.scratch.path)
+        let registry = try await TestRegistry(below: storage.scratch.path)
+        try await registry.push(fixture, as: "box:v1")
+        let client = RegistryClient()
+        let reference = try ImageReference("127.0.0.1:\(registry.port)/box:v1")
+        let pulled = try await client.pull(reference, into: storage.content)
+        #expect(try await client.resolve(reference) == pulled.target)
+        await client.shutdown()
+        let files = try await tree(storage, pulled.target, key: "pulled")
+        #expect(files.contains { $0.hasPrefix("./etc/second ") })
+        #expect(files.contains { $0.hasPrefix("./etc/kept ") })
+        #expect(!files.contains { $0.hasPrefix("./etc/first ") })
+        #expect(files.contains { $0.hasPrefix("./bin/sh l ") })
+
+        let other = try Storage()
+        let imported = try ArchiveImport(content: other.content, baseName: "box").read(from: FilePath(fixture.archive))
+        #expect(imported.map(\.names) == [["docker.io/library/box:v1"]])
+        #expect(try await tree(other, try #require(imported.first).target, key: "imported") == files)
+
+        let directory = try Storage()
+        let fromDirectory = try ArchiveImport(content: directory.content).read(from: FilePath(fixture.layout))
+        #expect(fromDirectory.first?.target.digest == imported.first?.target.digest)
+    }
+
+    @Test("what docker save and skopeo write is imported, also gzipped; what we export, skopeo reads")
+    func archives() async throws {
+        let fixture = try await ImageFixture(below: storage.scratch.path)
+        let docker = storage.scratch.appending("docker.tar").string
+        try await Command.run(
+            "skopeo", ["copy", "--insecure-policy", "oci:\(fixture.layout):v1", "docker-archive:\(docker):example.com/box:v2"])
+        let direct = try ArchiveImport(content: storage.content).read(from: FilePath(fixture.archive))
+        let files = try await tree(storage, try #require(direct.first).target, key: "direct")
+
+        let legacy = try Storage()
+        let imported = try ArchiveImport(content: legacy.content).read(from: FilePath(docker))
+        #expect(imported.map(\.names) == [["example.com/box:v2"]])
+        #expect(try await tree(legacy, try #require(imported.first).target, key: "docker") == files)
+
+        try await Command.run("gzip", ["-k", docker])
+        let zipped = try Storage()
+        let again = try ArchiveImport(content: zipped.content).read(from: FilePath(docker + ".gz"))
+        #expect(again.first?.target.digest == imported.first?.target.digest)
+
+        let exported = storage.scratch.appending("exported.tar")
+        let file = try FileDescriptor.open(
+            exported, .writeOnly, options: .create, permissions: .ownerReadWrite)
+        let target = try #require(imported.first).target
+        try ArchiveExport(content: legacy.content).write(
+            [.init(name: "example.com/box:v2", target: target)], to: { try EntryCalls.write(file, $0) })
+        try file.close()
+        for source in ["oci-archive:\(exported)", "docker-archive:\(exported):example.com/box:v2"] {
+            let copy = storage.scratch.appending("copy-\(source.prefix(3))").string
+            try await Command.run("skopeo", ["copy", "--insecure-policy", source, "oci:\(copy):v1"])
+            let reread = try Storage()
+            let image = try #require(try ArchiveImport(content: reread.content).read(from: FilePath(copy)).first)
+            #expect(try await tree(reread, image.target, key: "copy") == files)
+        }
+    }
+
+    @Test("broken archives are refused")
+    func broken() throws {
+        for tar in [
+            [], try TestTar.make { try $0.file("x", "y") }, try TestTar.make { try $0.file("index.json", "{}") },
+            try TestTar.make { try $0.file("manifest.json", #"[{"Config":"a.json","Layers":["../x"]}]"#) },
+            try TestTar.make { try $0.file("blobs/sha256/" + String(repeating: "0", count: 64), "other") },
+            Array("no archive at all, but longer than nothing".utf8),
+        ] {
+            let path = storage.scratch.appending("broken.tar")
+            try Files.writeAtomically(path, tar)
+            #expect(throws: BerthError.self) { try ArchiveImport(content: storage.content).read(from: path) }
+        }
+        #expect(try storage.content.ingests().isEmpty)
+    }
+}
