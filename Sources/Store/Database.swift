@@ -127,7 +127,8 @@ public final class Database: Sendable {
                 .permissionDenied, "could not \(what) metadata database \(path)", cause: failure,
                 advice: "its directory must exist and be writable to root")
         case .SQLITE_CONSTRAINT:
-            return BerthError(.alreadyExists, "could not \(what) metadata: a unique value exists already", cause: failure)
+            return BerthError(
+                .alreadyExists, "could not \(what) metadata: a unique value exists already", cause: failure)
         default:
             return BerthError(.internal, "could not \(what) metadata database \(path)", cause: failure)
         }

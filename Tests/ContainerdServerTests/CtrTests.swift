@@ -119,7 +119,9 @@ import Testing
             let mounts = try await daemon.ctr("snapshots", "prepare", "--target", "/nowhere", "work")
             #expect(mounts.contains("-t bind"))
             try await daemon.ctr("snapshots", "commit", "layer", "work")
-            #expect(try await daemon.ctr("snapshots", "prepare", "--target", "/nowhere", "top", "layer").contains("-t bind") == false)
+            #expect(
+                try await daemon.ctr("snapshots", "prepare", "--target", "/nowhere", "top", "layer").contains("-t bind")
+                    == false)
             #expect(try await daemon.ctr("snapshots", "ls").contains(/top\s+layer\s+Active/))
             #expect(try await daemon.ctr("snapshots", "info", "layer").contains("\"Kind\": \"Committed\""))
             #expect(try await daemon.ctr("snapshots", "usage", "top").contains("top"))

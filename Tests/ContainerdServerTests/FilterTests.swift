@@ -24,7 +24,8 @@ import Testing
 
     @Test(arguments: [
         ("name=a", "expected ==, != or ~= at \"name|=a\""), ("==a", "expected a field name"),
-        ("name==", "expected a value"), ("name==a,", "expected a field name"), ("name==\"a", "expected a closing quote"),
+        ("name==", "expected a value"), ("name==a,", "expected a field name"),
+        ("name==\"a", "expected a closing quote"),
         ("name.==a", "expected a field name"), ("1a==b", "expected a field name"), ("name~=/a", "expected a closing /"),
         ("name==\"\\q\"", "unknown escape sequence \\q"), ("name==a b", "expected \",\""),
         ("name==\"\\u12\"", "malformed escape sequence"), ("name==\"\\UFFFFFFFF\"", "malformed escape sequence"),

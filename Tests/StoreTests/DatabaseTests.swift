@@ -69,7 +69,8 @@ import Testing
         let database = try Store.Database(path: path)
         try await database.write { transaction in
             for number in 0..<500 {
-                try transaction.put(NamespaceRecord(name: "n\(number)", labels: ["text": String(repeating: "x", count: 200)]))
+                try transaction.put(
+                    NamespaceRecord(name: "n\(number)", labels: ["text": String(repeating: "x", count: 200)]))
             }
         }
         try database.close()

@@ -82,7 +82,10 @@ import Testing
     }
 
     @Test func snapshotChainsGoDownToTheBase() async throws {
-        let records = [snapshot("base", id: 1), snapshot("middle", id: 2, parent: "base"), snapshot("top", id: 3, parent: "middle")]
+        let records = [
+            snapshot("base", id: 1), snapshot("middle", id: 2, parent: "base"),
+            snapshot("top", id: 3, parent: "middle"),
+        ]
         try await database.write { transaction in for record in records { try transaction.insert(record) } }
         let chain = try await database.read {
             try $0.chain(ofSnapshot: "top", snapshotter: "overlayfs", namespace: "default").map(\.key)
@@ -106,7 +109,9 @@ import Testing
         let orphan = snapshot("top", id: 2, parent: "gone")
         try await database.write { try $0.insert(orphan) }
         let error = await #expect(throws: BerthError.self) {
-            try await database.read { try $0.chain(ofSnapshot: "top", snapshotter: "overlayfs", namespace: "default").count }
+            try await database.read {
+                try $0.chain(ofSnapshot: "top", snapshotter: "overlayfs", namespace: "default").count
+            }
         }
         #expect(error?.code == .dataLoss)
     }

@@ -95,7 +95,9 @@ private struct WriteSession {
         if message.offset > 0, message.offset != write.offset {
             throw RPCError(
                 code: .outOfRange,
-                message: "write at \(message.offset) must be at the present offset \(write.offset) of \"\(write.reference)\"")
+                message:
+                    "write at \(message.offset) must be at the present offset \(write.offset) of \"\(write.reference)\""
+            )
         }
         // A client that begins at 0 begins again. A commit without data says nothing of the offset.
         if message.offset == 0, write.offset > 0, message.action == .write || !message.data.isEmpty {

@@ -13,7 +13,8 @@ struct DiffServer: Containerd_Services_Diff_V1_Diff.SimpleServiceProtocol {
     ) async throws -> Containerd_Services_Diff_V1_ApplyResponse {
         let scope = try CallHeaders.scope()
         let applied = try await diff.apply(
-            request.diff.decoded(field: "diff"), to: request.mounts.map { ($0.type, $0.source, $0.options) }, scope: scope)
+            request.diff.decoded(field: "diff"), to: request.mounts.map { ($0.type, $0.source, $0.options) },
+            scope: scope)
         var response = Containerd_Services_Diff_V1_ApplyResponse()
         response.applied = Containerd_Types_Descriptor(applied)
         return response

@@ -48,7 +48,8 @@ extension StorageEvent {
         case (.snapshotPrepare(_, let parent, _), "parent"):
             parent
         case (.snapshotPrepare(_, _, let snapshotter), "snapshotter"),
-            (.snapshotCommit(_, _, let snapshotter), "snapshotter"), (.snapshotRemove(_, let snapshotter), "snapshotter"):
+            (.snapshotCommit(_, _, let snapshotter), "snapshotter"),
+            (.snapshotRemove(_, let snapshotter), "snapshotter"):
             snapshotter
         default:
             nil

@@ -28,7 +28,8 @@ struct EventServer: Containerd_Services_Events_V1_Events.SimpleServiceProtocol {
         try Self.validate(topic: envelope.topic)
         try NamespaceService.validate(envelope.namespace)
         guard let time = envelope.timestamp.nanoseconds, time > 0 else {
-            throw BerthError.invalid(field: "envelope.timestamp", value: envelope.timestamp.seconds, rule: "must be set")
+            throw BerthError.invalid(
+                field: "envelope.timestamp", value: envelope.timestamp.seconds, rule: "must be set")
         }
         events.publish(
             StorageEvent(

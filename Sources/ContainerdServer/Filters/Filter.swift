@@ -59,7 +59,8 @@ extension Filter.Selector {
         do {
             pattern = try Regex(value)
         } catch {
-            throw BerthError(.invalidArgument, "filter \"\(filter)\": \"\(value)\" is not a regular expression", cause: error)
+            throw BerthError(
+                .invalidArgument, "filter \"\(filter)\": \"\(value)\" is not a regular expression", cause: error)
         }
     }
 }

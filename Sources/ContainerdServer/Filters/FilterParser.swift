@@ -15,7 +15,8 @@ struct FilterParser {
 
     mutating func filter() throws -> [Filter.Selector] {
         guard scalars.count <= Self.lengthLimit else {
-            throw BerthError(.invalidArgument, "filter \"\(text.prefix(80))…\" is longer than \(Self.lengthLimit) characters")
+            throw BerthError(
+                .invalidArgument, "filter \"\(text.prefix(80))…\" is longer than \(Self.lengthLimit) characters")
         }
         skipSpaces()
         if isAtEnd { return [] }
@@ -69,7 +70,9 @@ struct FilterParser {
 
     private mutating func value(allowsRawQuotes: Bool) throws -> String {
         if next == "\"" { return try quoted() }
-        if allowsRawQuotes, let delimiter = next, delimiter == "/" || delimiter == "|" { return try raw(until: delimiter) }
+        if allowsRawQuotes, let delimiter = next, delimiter == "/" || delimiter == "|" {
+            return try raw(until: delimiter)
+        }
         var value = String.UnicodeScalarView()
         while let scalar = next, scalar != ",", !scalar.properties.isWhitespace {
             value.append(scalar)

@@ -27,7 +27,8 @@ extension ImageServer {
                 } else if let key = Self.key(in: path, below: "labels.") {
                     image.labels[key] = labels[key] ?? ""
                 } else if let key = Self.key(in: path, below: "annotations.") {
-                    image.target.annotations = (image.target.annotations ?? [:]).merging([key: annotations[key] ?? ""]) { $1 }
+                    image.target.annotations = (image.target.annotations ?? [:]).merging([key: annotations[key] ?? ""])
+                    { $1 }
                 } else {
                     throw BerthError.invalid(field: "update_mask", value: path, rule: "cannot be updated on an image")
                 }

@@ -37,7 +37,8 @@ struct IntrospectionServer: Containerd_Services_Introspection_V1_Introspection.S
                 Self.plugin("io.containerd.differ.v1", "walking", platforms: [platform]),
                 Self.plugin("io.containerd.gc.v1", "scheduler"),
             ]
-            + ["content", "diff", "events", "images", "introspection", "leases", "namespaces", "snapshots", "version"].map {
+            + ["content", "diff", "events", "images", "introspection", "leases", "namespaces", "snapshots", "version"]
+            .map {
                 Self.plugin("io.containerd.grpc.v1", $0)
             }
         var response = Containerd_Services_Introspection_V1_PluginsResponse()

@@ -15,7 +15,8 @@ struct SnapshotServer: Containerd_Services_Snapshots_V1_Snapshots.SimpleServiceP
         }
         guard snapshotter == SnapshotService.snapshotterName else {
             throw BerthError.invalid(
-                field: "snapshotter", value: snapshotter, rule: "is not loaded; the only one is \(SnapshotService.snapshotterName)")
+                field: "snapshotter", value: snapshotter,
+                rule: "is not loaded; the only one is \(SnapshotService.snapshotterName)")
         }
         return try CallHeaders.scope()
     }

@@ -142,7 +142,8 @@ extension ImageService {
         let name = image.name
         guard !name.isEmpty, name.utf8.count <= 1024, !name.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
             throw BerthError.invalid(
-                field: "image name", value: name.prefix(128), rule: "must be 1 to 1024 bytes without control characters")
+                field: "image name", value: name.prefix(128), rule: "must be 1 to 1024 bytes without control characters"
+            )
         }
         guard image.target.size > 0 else {
             throw BerthError.invalid(field: "target.size", value: image.target.size, rule: "must be positive")

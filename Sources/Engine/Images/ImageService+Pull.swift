@@ -22,7 +22,8 @@ extension ImageService {
         // Whoever shows other credentials must not get what those of another one paid for.
         let key = "\(namespace) \(parsed) \(credentials.hashValue)"
         return try await pulls.run(key) { [self] in
-            try await pullAlone(parsed, namespace: namespace, credentials: credentials, labels: labels, progress: progress)
+            try await pullAlone(
+                parsed, namespace: namespace, credentials: credentials, labels: labels, progress: progress)
         }
     }
 
@@ -53,14 +54,17 @@ extension ImageService {
     /// transaction. Only inside the gate: until then nothing but the gate keeps the blobs.
     func adopt(_ target: Descriptor, scope: StorageScope) async throws {
         let tree = try resolver.tree(of: target)
-        let blobs = try tree.map { (digest: $0.descriptor.digest, labels: $0.labels, size: try storage.blobs.info($0.descriptor.digest).size) }
+        let blobs = try tree.map {
+            (digest: $0.descriptor.digest, labels: $0.labels, size: try storage.blobs.info($0.descriptor.digest).size)
+        }
         let now = WallClock.now()
         try await storage.database.write { transaction in
             for blob in blobs {
                 var record =
                     try transaction.content(blob.digest, namespace: scope.namespace)
                     ?? ContentRecord(
-                        namespace: scope.namespace, digest: blob.digest, size: blob.size, createdAt: now, updatedAt: now)
+                        namespace: scope.namespace, digest: blob.digest, size: blob.size, createdAt: now, updatedAt: now
+                    )
                 record.labels.merge(blob.labels) { $1 }
                 record.updatedAt = now
                 try transaction.put(record)

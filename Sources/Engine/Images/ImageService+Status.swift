@@ -73,7 +73,8 @@ extension ImageService {
         Dictionary(grouping: entries) { $0.image.config.digest }.compactMap { id, entries in
             guard let image = entries.first?.image else { return nil }
             var status = ImageStatus(
-                id: id, tags: [], digests: [], manifest: image.manifest.digest, size: image.size, config: image.document,
+                id: id, tags: [], digests: [], manifest: image.manifest.digest, size: image.size,
+                config: image.document,
                 labels: [:])
             for entry in entries {
                 status.labels.merge(entry.name.labels) { first, _ in first }

@@ -17,7 +17,8 @@ final class SharedPulls: Sendable {
 
     private let state = Mutex(State())
 
-    func run(_ key: String, _ operation: @escaping @Sendable () async throws -> ImageStatus) async throws -> ImageStatus {
+    func run(_ key: String, _ operation: @escaping @Sendable () async throws -> ImageStatus) async throws -> ImageStatus
+    {
         let pull = state.withLock { state in
             if var present = state.running[key], !present.task.isCancelled {
                 present.waiting += 1
@@ -51,7 +52,9 @@ final class SharedPulls: Sendable {
 
     private func leave(_ key: String, _ id: UInt64) {
         let abandoned = state.withLock { state in
-            guard var present = state.running[key], present.id == id else { return nil as Task<ImageStatus, any Error>? }
+            guard var present = state.running[key], present.id == id else {
+                return nil as Task<ImageStatus, any Error>?
+            }
             present.waiting -= 1
             state.running[key] = present
             return present.waiting == 0 ? present.task : nil

@@ -18,7 +18,8 @@ struct SnapshotRows: SnapshotMetadata {
 
     func insert(_ info: SnapshotInfo) async throws {
         // An active snapshot is a container's or a client's scratch; a lost row leaves a directory that is swept.
-        try await database.write(durability: info.kind == .committed ? .powerLoss : .processDeath) { [self] transaction in
+        try await database.write(durability: info.kind == .committed ? .powerLoss : .processDeath) {
+            [self] transaction in
             if let parent = info.parent {
                 let row = try transaction.snapshot(parent, snapshotter: snapshotter, namespace: scope.namespace)
                 guard let row else { throw BerthError.notFound("parent snapshot", parent) }

@@ -23,7 +23,9 @@ extension WriteTransaction {
     /// Lets the lease of `scope`, if it has one, hold the resource.
     func hold(_ id: String, type: String, in scope: StorageScope) throws {
         guard let lease = scope.lease else { return }
-        guard try self.lease(lease, namespace: scope.namespace) != nil else { throw BerthError.notFound("lease", lease) }
+        guard try self.lease(lease, namespace: scope.namespace) != nil else {
+            throw BerthError.notFound("lease", lease)
+        }
         try put(LeaseResourceRecord(namespace: scope.namespace, lease: lease, type: type, id: id))
     }
 }

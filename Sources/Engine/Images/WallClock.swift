@@ -31,7 +31,8 @@ public enum RFC3339 {
         }
         guard let year = number(4), accept("-") != nil, let month = number(2), accept("-") != nil, let day = number(2),
             accept("Tt ") != nil, let hour = number(2), accept(":") != nil, let minute = number(2), accept(":") != nil,
-            let second = number(2), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61
+            let second = number(2), (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60,
+            second < 61
         else { return nil }
         var nanoseconds: Int64 = 0
         if accept(".") != nil {

@@ -13,7 +13,8 @@ public struct ContentRecord: Codable, Sendable, Hashable {
     public var updatedAt: Int64
 
     public init(
-        namespace: String, digest: Digest, size: Int64, labels: [String: String] = [:], createdAt: Int64, updatedAt: Int64
+        namespace: String, digest: Digest, size: Int64, labels: [String: String] = [:], createdAt: Int64,
+        updatedAt: Int64
     ) {
         self.namespace = namespace
         self.digest = digest

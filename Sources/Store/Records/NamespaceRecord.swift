@@ -30,7 +30,8 @@ extension ReadTransaction {
     public func contents(ofNamespace name: String) throws -> [String] {
         try ["image", "content", "snapshot", "lease"].compactMap { table in
             let count =
-                try Int.fetchOne(database, sql: "SELECT count(*) FROM \(table) WHERE namespace = ?", arguments: [name]) ?? 0
+                try Int.fetchOne(database, sql: "SELECT count(*) FROM \(table) WHERE namespace = ?", arguments: [name])
+                ?? 0
             let plural = table == "content" ? "blobs" : "\(table)s"
             return count == 0 ? nil : "\(count) \(count == 1 && table != "content" ? table : plural)"
         }

@@ -29,7 +29,8 @@ import Testing
         labels: [String: String] = [:], namespace: String = "n"
     ) -> SnapshotRecord {
         SnapshotRecord(
-            id: id, namespace: namespace, snapshotter: "overlayfs", key: key, parent: parent, kind: kind, labels: labels,
+            id: id, namespace: namespace, snapshotter: "overlayfs", key: key, parent: parent, kind: kind,
+            labels: labels,
             createdAt: 0, updatedAt: 0)
     }
 
@@ -71,7 +72,8 @@ import Testing
             try sweep {
                 $0.leases = [
                     LeaseRecord(
-                        namespace: "n", id: "l", labels: label.map { ["containerd.io/gc.expire": $0] } ?? [:], createdAt: 0)
+                        namespace: "n", id: "l", labels: label.map { ["containerd.io/gc.expire": $0] } ?? [:],
+                        createdAt: 0)
                 ]
                 $0.leaseResources = [
                     LeaseResourceRecord(namespace: "n", lease: "l", type: "content", id: "\(try digest("a"))"),
@@ -139,7 +141,8 @@ import Testing
         let found = try sweep {
             $0.images = [try image("i", target: "a")]
             $0.contents = [
-                try content("a", ["containerd.io/gc.ref.contents": "\(digest("b"))", "gc.ref.content": "\(digest("b"))"]),
+                try content(
+                    "a", ["containerd.io/gc.ref.contents": "\(digest("b"))", "gc.ref.content": "\(digest("b"))"]),
                 try content("b"),
             ]
         }
@@ -170,16 +173,20 @@ import Testing
 }
 
 @Suite("RFC 3339") struct RFC3339Tests {
-    @Test(arguments: [
-        ("1970-01-01T00:00:00Z", 0), ("1970-01-01T00:00:01.5Z", 1_500_000_000),
-        ("2026-02-03T04:05:06Z", 1_770_091_506_000_000_000), ("2026-02-03T04:05:06+02:00", 1_770_084_306_000_000_000),
-        ("2024-02-29T00:00:00-00:30", 1_709_166_600_000_000_000), ("1969-12-31T23:59:59Z", -1_000_000_000),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("1970-01-01T00:00:00Z", 0), ("1970-01-01T00:00:01.5Z", 1_500_000_000),
+            ("2026-02-03T04:05:06Z", 1_770_091_506_000_000_000),
+            ("2026-02-03T04:05:06+02:00", 1_770_084_306_000_000_000),
+            ("2024-02-29T00:00:00-00:30", 1_709_166_600_000_000_000), ("1969-12-31T23:59:59Z", -1_000_000_000),
+        ] as [(String, Int64)])
     func parses(_ text: String, expected: Int64) {
         #expect(RFC3339.parse(text) == expected)
     }
 
-    @Test(arguments: ["", "2026", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00Zx", "2026-01-01T00:00:00.Z"])
+    @Test(arguments: [
+        "", "2026", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00Zx", "2026-01-01T00:00:00.Z",
+    ])
     func refuses(_ text: String) {
         #expect(RFC3339.parse(text) == nil)
     }

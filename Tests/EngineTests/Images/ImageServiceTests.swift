@@ -36,7 +36,8 @@ final class ImageServiceFixture {
     }
 
     /// An image of one layer that differs with `text`.
-    func build(_ name: String, text: String, namespace: String = ImageService.criNamespace) async throws -> ImageStatus {
+    func build(_ name: String, text: String, namespace: String = ImageService.criNamespace) async throws -> ImageStatus
+    {
         var builder = RootFSImageBuilder(execution: .init(env: ["TEXT=\(text)"]))
         try builder.add(.file(content: Array(text.utf8), mode: 0o644), at: "/etc/text")
         let images = images
@@ -72,7 +73,9 @@ final class ImageServiceFixture {
         ] {
             #expect(try await fixture.images.status(of: reference)?.id == image.id, "\(reference)")
         }
-        for reference in ["box:other", "quay.io/library/box", "ffffffffffff", "box@sha256:" + String(repeating: "0", count: 64)] {
+        for reference in [
+            "box:other", "quay.io/library/box", "ffffffffffff", "box@sha256:" + String(repeating: "0", count: 64),
+        ] {
             #expect(try await fixture.images.status(of: reference) == nil, "\(reference)")
         }
         #expect(try await fixture.images.status(of: "box", namespace: "default") == nil)
@@ -161,14 +164,16 @@ final class ImageServiceFixture {
         let write = try storage.blobs.ingest("pull-of-something")
         try write.write(Array("half".utf8))
         write.suspend()
-        let mine = try await fixture.images.content.write("mine", total: 0, expected: nil, scope: .init(namespace: "default"))
+        let mine = try await fixture.images.content.write(
+            "mine", total: 0, expected: nil, scope: .init(namespace: "default"))
         mine.close()
         try FileManager.default.createDirectory(
             atPath: fixture.root.appending("snapshots/new-123/fs").string, withIntermediateDirectories: true)
         try await fixture.database.write {
             try $0.put(
                 LeaseRecord(
-                    namespace: "k8s.io", id: "dead", labels: [LeaseService.ownerLabel: "pull"], createdAt: WallClock.now()))
+                    namespace: "k8s.io", id: "dead", labels: [LeaseService.ownerLabel: "pull"],
+                    createdAt: WallClock.now()))
         }
         try await fixture.restart()
         #expect(try fixture.blobs == 3)

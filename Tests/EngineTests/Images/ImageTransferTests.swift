@@ -80,7 +80,8 @@ import Testing
             "skopeo",
             ["copy", "--insecure-policy", "oci:\(source.layout):v1", "docker-archive:\(docker):example.test/box:v1"])
 
-        let fromLayout = try await fixture.images.importArchive(at: FilePath(source.layout), baseName: "example.test/layout")
+        let fromLayout = try await fixture.images.importArchive(
+            at: FilePath(source.layout), baseName: "example.test/layout")
         let fromTar = try await fixture.images.importArchive(at: FilePath(source.archive), baseName: "example.test/tar")
         let fromDocker = try await fixture.images.importArchive(at: docker)
         #expect(fromLayout.first?.id == fromTar.first?.id)
@@ -101,7 +102,9 @@ import Testing
         let path = fixture.scratch.path.appending("broken.tar")
         try Data(repeating: 7, count: 4096).write(to: URL(fileURLWithPath: path.string))
         await #expect(throws: BerthError.self) { try await fixture.images.importArchive(at: path) }
-        let missing = await #expect(throws: BerthError.self) { try await fixture.images.importArchive(at: "/no/such.tar") }
+        let missing = await #expect(throws: BerthError.self) {
+            try await fixture.images.importArchive(at: "/no/such.tar")
+        }
         #expect(missing?.code == .notFound)
         #expect(try await fixture.images.list().isEmpty)
         #expect(try fixture.blobs == 0)

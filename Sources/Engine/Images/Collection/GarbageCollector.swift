@@ -37,7 +37,8 @@ actor GarbageCollector {
     private let oneAtATime = KeyedLock<String>()
 
     init(
-        database: Database, blobs: ContentStore, gate: InFlightGate, events: EventBus, snapshots: FilePath, logger: Logger
+        database: Database, blobs: ContentStore, gate: InFlightGate, events: EventBus, snapshots: FilePath,
+        logger: Logger
     ) {
         self.database = database
         self.blobs = blobs
@@ -160,7 +161,8 @@ actor GarbageCollector {
         let tombstones = try await database.read { try $0.snapshots(namespace: nil).filter(Self.isTombstone) }
         for tombstone in tombstones {
             let rows = SnapshotRows(
-                database: database, scope: StorageScope(namespace: tombstone.namespace), snapshotter: tombstone.snapshotter)
+                database: database, scope: StorageScope(namespace: tombstone.namespace),
+                snapshotter: tombstone.snapshotter)
             do {
                 try await ImageStorage.snapshotter(rows: rows, directory: snapshots).remove(tombstone.key)
             } catch {

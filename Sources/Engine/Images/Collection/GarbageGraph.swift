@@ -94,7 +94,9 @@ struct GarbageGraph {
             return marked.contains(node) || marked.contains(flat)
         }
         return Garbage(
-            images: images.filter { !isLive($0.key) }.values.sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) },
+            images: images.filter { !isLive($0.key) }.values.sorted {
+                ($0.namespace, $0.name) < ($1.namespace, $1.name)
+            },
             contents: contents.filter { !isLive($0.key) }.values
                 .sorted { ($0.namespace, $0.digest.hex) < ($1.namespace, $1.digest.hex) },
             snapshots: snapshots.filter { !isLive($0.key) }.values.sorted { $0.id > $1.id },
@@ -126,10 +128,11 @@ struct GarbageGraph {
         }
         nodes += images.filter { !isExpired($0.value.labels) }.keys
         nodes += contents.filter { $0.value.labels[Self.rootLabel] != nil }.keys
-        nodes += snapshots.filter { node, snapshot in
-            snapshot.labels[Self.rootLabel] != nil
-                || snapshot.namespace == input.containerNamespace && input.containerSnapshots.contains(snapshot.key)
-        }.keys
+        nodes +=
+            snapshots.filter { node, snapshot in
+                snapshot.labels[Self.rootLabel] != nil
+                    || snapshot.namespace == input.containerNamespace && input.containerSnapshots.contains(snapshot.key)
+            }.keys
         nodes += input.containerSnapshots.map { Node(kind: .container, namespace: input.containerNamespace, key: $0) }
         return (nodes, expired)
     }
@@ -143,7 +146,8 @@ struct GarbageGraph {
             labels = image.labels
             found.append(
                 Node(
-                    kind: .content, namespace: image.namespace, key: image.targetDigest.description, isFlat: node.isFlat))
+                    kind: .content, namespace: image.namespace, key: image.targetDigest.description, isFlat: node.isFlat
+                ))
         case .content:
             labels = contents[node.whole]?.labels ?? [:]
         case .snapshot:

@@ -105,7 +105,8 @@ public struct ContentService: Sendable {
                     let now = WallClock.now()
                     try transaction.put(
                         ContentRecord(
-                            namespace: scope.namespace, digest: digest, size: size, labels: labels ?? [:], createdAt: now,
+                            namespace: scope.namespace, digest: digest, size: size, labels: labels ?? [:],
+                            createdAt: now,
                             updatedAt: now))
                 }
                 try transaction.hold(digest.description, type: LeaseResource.content, in: scope)

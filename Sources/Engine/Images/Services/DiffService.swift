@@ -52,7 +52,8 @@ public struct DiffService: Sendable {
     /// The snapshot whose writable directory `mounts` names.
     private func activeSnapshot(of mounts: [ClientMount], scope: StorageScope) async throws -> SnapshotRecord {
         guard mounts.count == 1, let mount = mounts.first else {
-            throw BerthError.invalid(field: "mounts", value: mounts.count, rule: "must be the one mount of an active snapshot")
+            throw BerthError.invalid(
+                field: "mounts", value: mounts.count, rule: "must be the one mount of an active snapshot")
         }
         let writable: String
         switch mount.type {
@@ -79,10 +80,12 @@ public struct DiffService: Sendable {
             record.namespace == scope.namespace
         else {
             throw BerthError.invalid(
-                field: "mounts[0]", value: writable, rule: "is not the writable directory of a snapshot of this namespace")
+                field: "mounts[0]", value: writable,
+                rule: "is not the writable directory of a snapshot of this namespace")
         }
         guard record.kind == .active else {
-            throw BerthError(.failedPrecondition, "snapshot \"\(record.key)\" is \(record.kind.rawValue) and not active")
+            throw BerthError(
+                .failedPrecondition, "snapshot \"\(record.key)\" is \(record.kind.rawValue) and not active")
         }
         return record
     }

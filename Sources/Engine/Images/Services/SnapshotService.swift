@@ -81,7 +81,8 @@ public struct SnapshotService: Sendable {
     private static func validate(_ key: String) throws {
         guard !key.isEmpty, key.utf8.count <= 1024, !key.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
             throw BerthError.invalid(
-                field: "snapshot key", value: key.prefix(100), rule: "must be 1 to 1024 bytes without control characters")
+                field: "snapshot key", value: key.prefix(100),
+                rule: "must be 1 to 1024 bytes without control characters")
         }
     }
 }
