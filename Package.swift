@@ -24,6 +24,7 @@ extension Target.Dependency {
     static let http = product(name: "AsyncHTTPClient", package: "async-http-client")
     static let nio = product(name: "NIOCore", package: "swift-nio")
     static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
+    static let tls = product(name: "NIOSSL", package: "swift-nio-ssl")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
     static let subprocess = product(name: "Subprocess", package: "swift-subprocess")
     static let httpServer = product(name: "Hummingbird", package: "hummingbird")
@@ -77,7 +78,10 @@ let targets: [Target] = [
         "Networking", ["LinuxKernel", "OCISpec", "Core", "CNFTables", .subprocess, .system, .log, .collections]),
     library(
         "Images",
-        ["OCISpec", "LinuxKernel", "Core", "CZstd", "CISAL", .http, .nio, .crypto, .system, .log, .collections]),
+        [
+            "OCISpec", "LinuxKernel", "Core", "CZstd", "CISAL", .http, .nio, .nioPosix, .tls, .crypto, .system, .log,
+            .collections,
+        ]),
     library(
         "Engine",
         [
@@ -177,6 +181,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.0"),

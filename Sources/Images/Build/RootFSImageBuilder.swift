@@ -10,6 +10,10 @@ public struct RootFSImageBuilder: Sendable {
         case directory(mode: UInt32)
         case file(content: [UInt8], mode: UInt32)
         case symlink(target: String)
+
+        fileprivate var isDirectory: Bool {
+            if case .directory = self { true } else { false }
+        }
     }
 
     public var platform: Platform
@@ -24,16 +28,27 @@ public struct RootFSImageBuilder: Sendable {
 
     /// Adds a node and the directories above it.
     ///
-    /// - Throws: `BerthError` (`invalidArgument`) for a path that is not absolute and normal.
+    /// - Throws: `BerthError` (`invalidArgument`) for a path that is not absolute and normal, that leads through something else
+    ///   than directories, or that would replace a directory by something else.
     public mutating func add(_ node: Node, at path: String) throws {
         let components = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
-        guard path.hasPrefix("/"), path.utf8.count > 1, components.allSatisfy({ !["", ".", ".."].contains($0) }) else {
-            throw BerthError.invalid(field: "path in the image", value: path, rule: "must be absolute, without . and ..")
+        guard path.hasPrefix("/"), path.utf8.count > 1, components.allSatisfy({ !["", ".", ".."].contains($0) }),
+            !path.utf8.contains(0)
+        else {
+            throw BerthError.invalid(
+                field: "path in the image", value: path, rule: "must be absolute, without . and ..")
         }
-        for count in 1..<max(components.count, 1) {
-            let parent = "/" + components.prefix(count).joined(separator: "/")
-            if nodes[parent] == nil { nodes[parent] = .directory(mode: 0o755) }
+        let parents = (1..<components.count).map { "/" + components.prefix($0).joined(separator: "/") }
+        for parent in parents {
+            guard nodes[parent]?.isDirectory ?? true else {
+                throw BerthError.invalid(
+                    field: "path in the image", value: path, rule: "is below \(parent), which is no directory")
+            }
         }
+        if let known = nodes[path], known.isDirectory, !node.isDirectory {
+            throw BerthError.invalid(field: "path in the image", value: path, rule: "is a directory already")
+        }
+        for parent in parents where nodes[parent] == nil { nodes[parent] = .directory(mode: 0o755) }
         nodes[path] = node
     }
 
@@ -43,7 +58,9 @@ public struct RootFSImageBuilder: Sendable {
     ///   - busybox: a statically linked busybox; its applets are asked of it.
     ///   - applets: paths below the root, such as `bin/sh`.
     public mutating func addBusybox(_ busybox: [UInt8], applets: [String]) throws {
-        for folder in ["/dev", "/etc", "/proc", "/root", "/sys", "/usr/bin", "/usr/sbin", "/var", "/home", "/bin", "/sbin"] {
+        for folder in [
+            "/dev", "/etc", "/proc", "/root", "/sys", "/usr/bin", "/usr/sbin", "/var", "/home", "/bin", "/sbin",
+        ] {
             try add(.directory(mode: 0o755), at: folder)
         }
         try add(.directory(mode: 0o1777), at: "/tmp")
@@ -52,7 +69,9 @@ public struct RootFSImageBuilder: Sendable {
             try add(.symlink(target: "/bin/busybox"), at: "/" + applet)
         }
         try add(
-            .file(content: Array("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n".utf8), mode: 0o644),
+            .file(
+                content: Array("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n".utf8),
+                mode: 0o644),
             at: "/etc/passwd")
         try add(
             .file(content: Array("root:x:0:\nnogroup:x:65534:\n".utf8), mode: 0o644), at: "/etc/group")
@@ -74,7 +93,8 @@ public struct RootFSImageBuilder: Sendable {
         let size = try content.info(layer).size
         let config = try StrictJSON.encode(
             ImageConfig(
-                platform: platform, created: "1970-01-01T00:00:00Z", config: execution, rootfs: .init(diffIDs: [layer])))
+                platform: platform, created: "1970-01-01T00:00:00Z", config: execution, rootfs: .init(diffIDs: [layer]))
+        )
         let configDigest = try content.write(config)
         let manifest = Manifest(
             mediaType: .imageManifest,
@@ -89,10 +109,11 @@ public struct RootFSImageBuilder: Sendable {
     private func writeLayer(into writer: IngestWriter) throws {
         var tar = TarWriter { try writer.write($0) }
         // Sorted by path, a directory comes before what is in it.
-        for (path, node) in nodes.sorted(by: { $0.key < $1.key }) {
+        for (path, node) in nodes.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
             let name = Array(path.utf8.dropFirst())
             switch node {
-            case .directory(let mode): try tar.add(TarEntry(kind: .directory, path: name + [UInt8(ascii: "/")], mode: mode))
+            case .directory(let mode):
+                try tar.add(TarEntry(kind: .directory, path: name + [UInt8(ascii: "/")], mode: mode))
             case .file(let content, let mode): try tar.add(TarEntry(path: name, mode: mode), content: content)
             case .symlink(let target):
                 try tar.add(TarEntry(kind: .symlink, path: name, linkTarget: Array(target.utf8), mode: 0o777))

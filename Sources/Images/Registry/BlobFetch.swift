@@ -1,59 +1,94 @@
 internal import AsyncHTTPClient
 internal import Core
+internal import LinuxKernel
 internal import NIOCore
 internal import OCISpec
 
 /// The transfer of one blob: goes on after a broken one by range, verifies digest and size.
 struct BlobFetch {
     let blob: Descriptor
-    let session: RegistrySession
+    let client: RegistryClient
+    let route: RegistryRoute
     let content: ContentStore
     let progress: @Sendable (PullProgress) -> Void
 
     func run() async throws {
         if content.contains(blob.digest) {
+            try verifyPresent()
             report(blob.size, .exists)
             return
         }
-        let writer = try content.ingest(
-            "pull-\(blob.digest)", total: blob.size, algorithm: blob.digest.algorithm)
-        do {
-            try await session.client.retrying("blob \(blob.digest)") { try await transfer(writer) }
-        } catch {
-            // Kept for the next pull: it goes on where this one stopped.
-            writer.suspend()
-            throw error
+        // What was kept of an earlier try is read again, which may take a while.
+        let (content, blob) = (content, blob)
+        let writer = try await BlockingWork.run {
+            try content.ingest("pull-\(blob.digest)", total: blob.size, algorithm: blob.digest.algorithm)
         }
         do {
-            try writer.commit(expecting: blob.digest, size: blob.size)
+            try await route.firstAnswer("blob \(blob.digest)") { try await fetch(writer, from: $0) }
         } catch {
-            writer.abort()
-            throw BerthError.wrapping(error, "blob \(blob.digest) from \(session.domain) is not what was announced")
+            // Kept for the next pull: it goes on where this one stopped.
+            if writer.offset > 0 { writer.suspend() } else { writer.abort() }
+            throw error
         }
         report(blob.size, .done)
     }
 
-    private func transfer(_ writer: IngestWriter) async throws {
-        var headers: [(String, String)] = []
-        if writer.offset == blob.size, blob.size > 0 { return }
-        if writer.offset > 0 { headers.append(("Range", "bytes=\(writer.offset)-")) }
-        let response = try await session.get("blobs/\(blob.digest)", headers: headers)
-        switch response.status.code {
-        case 206:
-            let range = response.headers.first(name: "Content-Range") ?? ""
-            guard range.hasPrefix("bytes \(writer.offset)-") else {
-                try writer.truncate()
-                throw TransientFailure("the registry answered range \"\(range)\" for bytes \(writer.offset) and on")
-            }
-        case 200: if writer.offset > 0 { try writer.truncate() }
-        case 416:
-            try writer.truncate()
-            throw TransientFailure("the registry refused to go on at byte \(writer.offset)")
-        default: throw await session.failure(response, what: "blob \(blob.digest)")
+    private func verifyPresent() throws {
+        let size = try content.info(blob.digest).size
+        guard size == blob.size else {
+            throw BerthError(
+                .invalidArgument,
+                "blob \(blob.digest) has \(size) bytes instead of the \(blob.size) that the manifest says")
         }
+    }
+
+    private func fetch(_ writer: IngestWriter, from session: RegistrySession) async throws {
+        let isContinued = writer.offset > 0
+        try await complete(writer, from: session)
+        if try await commit(writer) { return }
+        // What an earlier try left may have been damaged, by a power loss or another host: once more from the start.
+        if isContinued {
+            try await complete(writer, from: session)
+            if try await commit(writer) { return }
+        }
+        throw BerthError(.dataLoss, "blob \(blob.digest) from \(session.host.name) has another digest")
+    }
+
+    /// - Returns: `false`, and nothing is left in the writer, if the content is not what it should be.
+    private func commit(_ writer: IngestWriter) async throws -> Bool {
+        let blob = blob
+        return try await BlockingWork.run {
+            do {
+                try writer.commit(expecting: blob.digest, size: blob.size)
+                return true
+            } catch let error as BerthError where error.code == .failedPrecondition {
+                try writer.truncate()
+                return false
+            }
+        }
+    }
+
+    private func complete(_ writer: IngestWriter, from session: RegistrySession) async throws {
+        try await client.retrying(
+            "blob \(blob.digest)", attempts: session.attempts, progress: { writer.offset }
+        ) { try await transfer(writer, from: session) }
+    }
+
+    private func transfer(_ writer: IngestWriter, from session: RegistrySession) async throws {
+        if writer.offset > blob.size { try writer.truncate() }
+        if writer.offset == blob.size, blob.size > 0 { return }
+        let headers = writer.offset > 0 ? [("Range", "bytes=\(writer.offset)-")] : []
+        let response = try await session.get("blobs/\(blob.digest)", headers: headers)
+        try await prepare(writer, for: response, from: session)
         report(writer.offset, .downloading)
         var told = writer.offset
-        for try await buffer in response.body {
+        try await RegistryClient.forEachPiece(of: response) { buffer in
+            guard Int64(buffer.readableBytes) <= blob.size - writer.offset else {
+                try writer.truncate()
+                throw BerthError(
+                    .dataLoss,
+                    "blob \(blob.digest) from \(session.host.name) is longer than the announced \(blob.size) bytes")
+            }
             try buffer.withUnsafeReadableBytes { try writer.write($0) }
             if writer.offset - told >= 1 << 18 {
                 told = writer.offset
@@ -62,6 +97,29 @@ struct BlobFetch {
         }
         guard writer.offset == blob.size else {
             throw TransientFailure("the connection ended after \(writer.offset) of \(blob.size) bytes")
+        }
+    }
+
+    /// Puts the writer where the response's body begins.
+    private func prepare(
+        _ writer: IngestWriter, for response: HTTPClientResponse, from session: RegistrySession
+    ) async throws {
+        switch response.status.code {
+        case 206:
+            let range = response.headers.first(name: "Content-Range") ?? ""
+            guard range.hasPrefix("bytes \(writer.offset)-") else {
+                let offset = writer.offset
+                try writer.truncate()
+                throw TransientFailure(
+                    "registry \(session.host.name) answered range \"\(RegistryAddress.printable(range, limit: 80))\" for bytes \(offset) and on"
+                )
+            }
+        case 200: if writer.offset > 0 { try writer.truncate() }
+        case 416:
+            let offset = writer.offset
+            try writer.truncate()
+            throw TransientFailure("registry \(session.host.name) refused to go on at byte \(offset)")
+        default: throw await session.failure(response, what: "blob \(blob.digest)")
         }
     }
 

@@ -1,6 +1,4 @@
-internal import AsyncHTTPClient
 internal import Core
-internal import NIOCore
 
 /// A failure that may pass when the request is made again.
 struct TransientFailure: Error, CustomStringConvertible {
@@ -14,39 +12,52 @@ struct TransientFailure: Error, CustomStringConvertible {
     }
 }
 
+private enum Attempt<Result> {
+    case done(Result)
+    case failed(TransientFailure)
+}
+
 extension RegistryClient {
-    /// Sends a request; failures of the connection become transient.
-    func execute(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
-        do {
-            // The whole transfer counts, so this is long; a stall ends it sooner.
-            return try await http.execute(request, timeout: .hours(12))
-        } catch let error as CancellationError {
-            throw error
-        } catch {
-            try Task.checkCancellation()
-            throw TransientFailure("\(request.method.rawValue) \(request.url.prefix { $0 != "?" }): \(error)")
+    /// A server that asks for more is not waited for.
+    static let longestPause = 120
+
+    /// Tries `body` again, with growing pauses and jitter, while it fails in a way that may pass.
+    ///
+    /// - Parameters:
+    ///   - attempts: tries in a row without progress.
+    ///   - progress: bytes that have been transferred; a try that brought a MiB does not count.
+    func retrying<Result>(
+        _ what: String, attempts: Int, progress: () -> Int64 = { 0 }, _ body: () async throws -> Result
+    ) async throws -> Result {
+        var tries = 0
+        var reached = progress()
+        while true {
+            switch try await attempt(body) {
+            case .done(let result): return result
+            case .failed(let failure):
+                if progress() - reached >= 1 << 20 { tries = 0 }
+                reached = max(reached, progress())
+                tries += 1
+                guard tries < attempts, failure.retryAfter ?? 0 <= Self.longestPause else {
+                    throw BerthError(
+                        .unavailable, tries > 1 ? "\(what): given up after \(tries) tries" : what, cause: failure)
+                }
+                try await Task.sleep(for: pause(after: tries, failure))
+            }
         }
     }
 
-    /// Tries `body` again, with growing pauses and jitter, while it fails in a way that may pass.
-    func retrying<Result>(_ what: String, _ body: () async throws -> Result) async throws -> Result {
-        var attempt = 1
-        while true {
-            let failure: TransientFailure
-            do {
-                return try await body()
-            } catch let transient as TransientFailure {
-                failure = transient
-            } catch let error as HTTPClientError {
-                failure = TransientFailure("\(error)")
-            }
+    private func attempt<Result>(_ body: () async throws -> Result) async throws -> Attempt<Result> {
+        do {
+            return .done(try await body())
+        } catch let failure as TransientFailure {
             try Task.checkCancellation()
-            guard attempt < configuration.attempts else {
-                throw BerthError(.unavailable, "\(what): given up after \(attempt) tries", cause: failure)
-            }
-            let pause = min(Double(failure.retryAfter ?? 0) + 0.25 * Double(1 << attempt), 30)
-            try await Task.sleep(for: .seconds(pause * Double.random(in: 0.75...1.25)))
-            attempt += 1
+            return .failed(failure)
         }
+    }
+
+    private func pause(after tries: Int, _ failure: TransientFailure) -> Duration {
+        let backoff = min(configuration.backoff * Double(1 << min(tries - 1, 10)), .seconds(30))
+        return max(backoff * Double.random(in: 0.75...1.25), .seconds(max(failure.retryAfter ?? 0, 0)))
     }
 }

@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 
 /// Writes a tar archive (POSIX.1-2001 ustar with PAX headers where a field does not fit) whose bytes depend on nothing but the
 /// entries.
@@ -23,7 +23,18 @@ public struct TarWriter {
     }
 
     /// Begins an entry; exactly `entry.size` bytes of content have to follow with `write`, then `end`.
+    ///
+    /// - Throws: `BerthError` (`invalidArgument`) for an extended attribute whose name a PAX record cannot hold.
     public mutating func begin(_ entry: TarEntry) throws {
+        guard remaining == 0, entry.size >= 0 else {
+            throw BerthError(.internal, "a tar entry begins before the last one has ended, or has a negative size")
+        }
+        for attribute in entry.attributes where attribute.name.contains(UInt8(ascii: "=")) {
+            throw BerthError(
+                .invalidArgument,
+                "\(TarReader.shown(entry.path)): extended attribute \(TarReader.shown(attribute.name)) has a = in its name"
+            )
+        }
         let records = TarHeaderEncoder.records(of: entry)
         if !records.isEmpty {
             var extended = TarEntry(path: Array("PaxHeaders/".utf8) + entry.path.suffix(80))
@@ -49,9 +60,11 @@ public struct TarWriter {
     /// - Throws: `BerthError` (`internal`) for less content than the entry's size.
     public mutating func end() throws {
         guard remaining == 0 else {
-            throw BerthError(.internal, "a tar entry lacks \(remaining) bytes of content; the file shrank while it was read")
+            throw BerthError(
+                .internal, "a tar entry lacks \(remaining) bytes of content; the file shrank while it was read")
         }
         if padding > 0 { try emit([UInt8](repeating: 0, count: padding)) }
+        padding = 0
     }
 
     /// The two zero blocks that end an archive.
@@ -96,7 +109,7 @@ enum TarHeaderEncoder {
             bytes += record("mtime", Array(time(entry).utf8))
         }
         for attribute in entry.attributes {
-            bytes += record("SCHILY.xattr.\(String(decoding: attribute.name, as: UTF8.self))", attribute.value)
+            bytes += record(Array("SCHILY.xattr.".utf8) + attribute.name, attribute.value)
         }
         return bytes
     }
@@ -148,8 +161,10 @@ enum TarHeaderEncoder {
     }
 
     /// The length counts itself.
-    private static func record(_ key: String, _ value: [UInt8]) -> [UInt8] {
-        let rest = Array(" \(key)=".utf8) + value + [UInt8(ascii: "\n")]
+    private static func record(_ key: String, _ value: [UInt8]) -> [UInt8] { record(Array(key.utf8), value) }
+
+    private static func record(_ key: [UInt8], _ value: [UInt8]) -> [UInt8] {
+        let rest = [0x20] + key + [UInt8(ascii: "=")] + value + [UInt8(ascii: "\n")]
         var length = rest.count + 1
         while rest.count + "\(length)".utf8.count != length { length = rest.count + "\(length)".utf8.count }
         return Array("\(length)".utf8) + rest
