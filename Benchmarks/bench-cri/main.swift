@@ -4,10 +4,10 @@
 //
 // Part of hack/bench, which runs it against berthd and a peer in the same run.
 
-private import CRIAPI
-private import Foundation
-private import GRPCCore
-private import GRPCNIOTransportHTTP2Posix
+internal import CRIAPI
+internal import Foundation
+internal import GRPCCore
+internal import GRPCNIOTransportHTTP2Posix
 
 struct Sample {
     var start: [Double] = []
@@ -51,7 +51,7 @@ func containerConfiguration(_ image: String) -> Runtime_V1_ContainerConfig {
 
 func measure(
     _ runtime: Runtime_V1_RuntimeService.Client<some ClientTransport>, image: String, pods: Int, execs: Int,
-    cgroupParent: String, holding: () async -> Void
+    cgroupParent: String, holding: @Sendable () async -> Void
 ) async throws -> Sample {
     var sample = Sample()
     var made: [String] = []
@@ -111,8 +111,7 @@ let sample = try await withGRPCClient(transport: transport) { client in
         cgroupParent: arguments.count > 5 ? arguments[5] : "/berth-bench"
     ) {
         // hack/bench weighs the processes while the pods run: it writes a line when it is done.
-        print("holding")
-        fflush(stdout)
+        FileHandle.standardOutput.write(Data("holding\n".utf8))
         _ = readLine()
     }
 }
