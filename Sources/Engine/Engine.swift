@@ -27,6 +27,8 @@ public final class Engine: Sendable {
     let containerEvents = ContainerEvents()
     /// Keys: `pod/ID`, `container/ID`, `name/RESERVED NAME`, `record/ID`.
     let locks = KeyedLock<String>()
+    /// Open when another engine has taken over.
+    let abandoned = Latch()
     private let stateLock: OwnedDescriptor
 
     /// Opens the state directory and recovers what an earlier daemon left: every pod and container as it is now.
@@ -107,6 +109,14 @@ public final class Engine: Sendable {
     /// Lets go of event streams, so that a server can end. Containers run on.
     public func shutDown() {
         containerEvents.finish()
+    }
+
+    /// Lets go of the state directory and watches nothing any more, so that another engine can take over. Containers run
+    /// on. For a process that has a new engine on the same directories.
+    func abandon() async throws {
+        shutDown()
+        abandoned.open()
+        stateLock.close()
     }
 
     // MARK: For the lifecycle calls

@@ -121,7 +121,8 @@ private final class ExecOutput: Sendable {
                     while try self.drain(pipe, isError: isError) { try await Poller.shared.readable(pipe.reader.fd) }
                 }
             }
-            try await group.waitForAll()
+            // Not `waitForAll`, which waits for the other pipe before it throws.
+            while try await group.next() != nil {}
         }
     }
 

@@ -8,7 +8,8 @@ extension Engine {
     func watch(_ id: String, _ entry: LiveContainer) {
         Task.detached { [weak self] in
             try? await entry.monitor.waitForEnd()
-            await self?.noteExit(of: id, entry)
+            guard let self, !self.abandoned.isOpen else { return }
+            await self.noteExit(of: id, entry)
         }
     }
 

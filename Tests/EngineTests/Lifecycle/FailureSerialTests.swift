@@ -1,0 +1,79 @@
+import Core
+import LinuxKernel
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Engine
+
+@Suite("Failures leave nothing", .serialized) struct FailureSerialTests {
+    @Test func aPodWhoseNetworkFails() async throws {
+        try await EngineFixture.with { fixture in
+            let before = try fixture.snapshot()
+            fixture.network.failure.withLock { $0 = BerthError(.unavailable, "no address left") }
+            let error = try await #require(throws: BerthError.self) {
+                try await fixture.engine.runPodSandbox(fixture.podConfig { $0.security.namespaces.pid = .pod })
+            }
+            #expect(error.code == .unavailable)
+            #expect(error.message == "no address left")
+            let leftovers = try fixture.leftovers(since: before)
+            #expect(leftovers == [])
+            #expect(try await fixture.database.pods().isEmpty)
+            // The name is free: the kubelet's retry succeeds.
+            fixture.network.failure.withLock { $0 = nil }
+            _ = try await fixture.engine.runPodSandbox(fixture.podConfig { $0.security.namespaces.pid = .pod })
+        }
+    }
+
+    @Test(arguments: ["image", "program", "user", "device", "profile"])
+    func aContainerWithABad(part: String) async throws {
+        try await EngineFixture.with { fixture in
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
+            let before = try fixture.snapshot()
+            let config = fixture.containerConfig("true") {
+                switch part {
+                case "image": $0.image = ImageRequest(image: "docker.io/library/absent:1")
+                case "program": $0.command = ["/no/such/program"]
+                case "user": $0.security.runAsUsername = "stranger"
+                case "device": $0.devices = [ContainerDevice(containerPath: "/dev/x", hostPath: "/dev/absent", permissions: "r")]
+                default: $0.security.seccomp = .localhost("/no/such/profile.json")
+                }
+            }
+            let error = try await #require(throws: BerthError.self) {
+                try await fixture.engine.createContainer(config, in: pod)
+            }
+            #expect([.invalidArgument, .notFound].contains(error.code), "\(error)")
+            let leftovers = try fixture.leftovers(since: before)
+            #expect(leftovers == [])
+            #expect(try await fixture.database.containers().isEmpty)
+            #expect(fixture.engine.containers().isEmpty)
+            _ = try await fixture.engine.createContainer(fixture.containerConfig("true"), in: pod)
+        }
+    }
+
+    @Test func aKilledMonitorTakesItsContainerAlong() async throws {
+        try await EngineFixture.with { fixture in
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
+            let id = try await fixture.start("sleep 4000", in: pod)
+            let container = try fixture.engine.container(id)
+            try Syscall.kill(try #require(container.monitor).pid, 9)
+            try await eventually("the exit") { try fixture.engine.container(id).state.exit != nil }
+            #expect(try fixture.engine.container(id).state.exit?.reason == "MonitorLost")
+            let process = try #require(container.process)
+            try await eventually("the process to be gone") {
+                !ProcessStatus.isAlive(process.pid, startTime: process.startTime)
+            }
+        }
+    }
+
+    @Test func aContainerInAStoppedPodIsRefused() async throws {
+        try await EngineFixture.with { fixture in
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
+            try await fixture.engine.stopPodSandbox(pod)
+            let error = try await #require(throws: BerthError.self) {
+                try await fixture.engine.createContainer(fixture.containerConfig("true"), in: pod)
+            }
+            #expect(error.code == .failedPrecondition)
+        }
+    }
+}

@@ -1,0 +1,219 @@
+import Core
+import OCISpec
+import Testing
+
+@testable import Engine
+
+@Suite("Spec building") struct SpecBuilderTests {
+    @Test(arguments: [
+        ([], [], ["/entry", "a", "b"]), ([], ["x"], ["/entry", "x"]), (["/cmd"], [], ["/cmd"]), (["/cmd"], ["x"], ["/cmd", "x"]),
+    ])
+    func commandAndArgumentsCombineAsKubernetesDefines(command: [String], arguments: [String], expected: [String]) throws {
+        var fixture = SpecFixture()
+        fixture.config.command = command
+        fixture.config.arguments = arguments
+        #expect(try fixture.build().process?.args == expected)
+    }
+
+    @Test func aContainerWithoutAnyCommandIsRefused() throws {
+        var fixture = SpecFixture()
+        fixture.image = ImageConfig.Execution()
+        #expect(throws: BerthError.self) { try fixture.build() }
+    }
+
+    @Test func theConfigsEnvironmentReplacesTheImages() throws {
+        var fixture = SpecFixture()
+        fixture.config.environment = [
+            EnvironmentVariable(name: "FROM_IMAGE", value: "2"), EnvironmentVariable(name: "NEW", value: "a=b"),
+        ]
+        #expect(
+            try fixture.build().process?.env
+                == ["PATH=/bin", "HOSTNAME=web", "HOME=/root", "FROM_IMAGE=2", "NEW=a=b"])
+    }
+
+    @Test func aTerminalHasATerm() throws {
+        var fixture = SpecFixture()
+        fixture.config.terminal = true
+        let process = try #require(try fixture.build().process)
+        #expect(process.terminal == true)
+        #expect(process.env?.contains("TERM=xterm") == true)
+    }
+
+    @Test func theWorkingDirectoryIsTheConfigsElseTheImages() throws {
+        var fixture = SpecFixture()
+        #expect(try fixture.build().process?.cwd == "/srv")
+        fixture.config.workingDirectory = "/tmp"
+        #expect(try fixture.build().process?.cwd == "/tmp")
+        fixture.config.workingDirectory = ""
+        fixture.image.workingDir = nil
+        #expect(try fixture.build().process?.cwd == "/")
+    }
+
+    @Test func thePodsNamespacesAreJoinedByTheirPins() throws {
+        let namespaces = try #require(try SpecFixture().build().linux?.namespaces)
+        #expect(
+            namespaces == [
+                .init(type: "mount"), .init(type: "pid"), .init(type: "ipc", path: "/run/b/pods/pod1/ns/ipc"),
+                .init(type: "network", path: "/run/b/pods/pod1/ns/net"), .init(type: "uts", path: "/run/b/pods/pod1/ns/uts"),
+            ])
+    }
+
+    @Test func aPodOnTheHostJoinsNothing() throws {
+        var fixture = SpecFixture()
+        fixture.pod = SpecFixture.pod {
+            $0.security.namespaces.network = .node
+            $0.security.namespaces.ipc = .node
+        }
+        fixture.config.security.namespaces.pid = .node
+        let spec = try fixture.build()
+        #expect(spec.linux?.namespaces == [.init(type: "mount")])
+        #expect(spec.mounts?.first { $0.destination == "/dev/shm" }?.source == "/dev/shm")
+    }
+
+    @Test func aTargetsPIDNamespaceIsJoined() throws {
+        var fixture = SpecFixture()
+        fixture.config.security.namespaces.pid = .target
+        fixture.targetPIDNamespace = "/proc/77/ns/pid"
+        #expect(try fixture.build().namespace("pid")?.path == "/proc/77/ns/pid")
+    }
+
+    @Test func podFilesAreMountedUnlessTheConfigMountsItsOwn() throws {
+        var fixture = SpecFixture()
+        fixture.config.mounts = [ContainerMount(containerPath: "/etc/hosts", hostPath: "/var/lib/kubelet/hosts")]
+        let mounts = try #require(try fixture.build().mounts)
+        #expect(mounts.filter { $0.destination == "/etc/hosts" }.map(\.source) == ["/var/lib/kubelet/hosts"])
+        #expect(mounts.contains { $0.destination == "/etc/resolv.conf" && $0.source == "/run/b/pods/pod1/resolv.conf" })
+    }
+
+    @Test func mountsComeAfterTheirParents() throws {
+        var fixture = SpecFixture()
+        fixture.config.mounts = [
+            ContainerMount(containerPath: "/data/a/b", hostPath: "/x"), ContainerMount(containerPath: "/data", hostPath: "/y"),
+        ]
+        let order = try #require(try fixture.build().mounts).map(\.destination).filter { $0.hasPrefix("/data") }
+        #expect(order == ["/data", "/data/a/b"])
+    }
+
+    @Test(arguments: [
+        (ContainerMount.Propagation.private, false, false, ["rbind", "rprivate", "rw"]),
+        (.hostToContainer, true, false, ["rbind", "rslave", "ro"]), (.bidirectional, false, false, ["rbind", "rshared", "rw"]),
+        (.private, true, true, ["rbind", "rprivate", "rro"]),
+    ])
+    func mountOptionsSayPropagationAndAccess(
+        propagation: ContainerMount.Propagation, readonly: Bool, recursive: Bool, expected: [String]
+    ) throws {
+        var fixture = SpecFixture()
+        var mount = ContainerMount(containerPath: "/data", hostPath: "/x")
+        mount.propagation = propagation
+        mount.readonly = readonly
+        mount.recursiveReadonly = recursive
+        fixture.config.mounts = [mount]
+        #expect(try fixture.build().mounts?.first { $0.destination == "/data" }?.options == expected)
+    }
+
+    @Test(arguments: [("relative", "/x"), ("/a/../b", "/x"), ("/x", "/")])
+    func badMountsAreRefusedByName(host: String, container: String) throws {
+        var fixture = SpecFixture()
+        fixture.config.mounts = [ContainerMount(containerPath: container, hostPath: host)]
+        let error = try #require(throws: BerthError.self) { try fixture.build() }
+        #expect(error.code == .invalidArgument)
+        #expect(error.message.contains("config.mounts[0]"))
+    }
+
+    @Test func resourcesAreTranslated() throws {
+        var fixture = SpecFixture()
+        var limits = LinuxResources()
+        limits.cpuQuota = 50_000
+        limits.cpuPeriod = 100_000
+        limits.cpuShares = 512
+        limits.memoryLimit = 64 << 20
+        limits.oomScoreAdjustment = 900
+        fixture.config.resources = limits
+        let spec = try fixture.build()
+        #expect(spec.linux?.resources?.cpu?.quota == 50_000)
+        #expect(spec.linux?.resources?.cpu?.shares == 512)
+        #expect(spec.linux?.resources?.memory?.limit == 64 << 20)
+        #expect(spec.linux?.resources?.memory?.swap == nil)
+        #expect(spec.process?.oomScoreAdj == 900)
+        #expect(spec.linux?.cgroupsPath == "/kubepods/p/ctr1")
+    }
+
+    @Test func aPrivilegedContainerHasEverything() throws {
+        var fixture = SpecFixture()
+        fixture.config.security.privileged = true
+        fixture.devices = [
+            HostDevice(path: "/dev/sda", kind: "b", major: 8, minor: 0, mode: 0o660, uid: 0, gid: 6, access: "rwm")
+        ]
+        let spec = try fixture.build()
+        #expect(spec.process?.capabilities?.effective == fixture.host.capabilities)
+        #expect(spec.linux?.maskedPaths == nil)
+        #expect(spec.linux?.readonlyPaths == nil)
+        #expect(spec.linux?.devices?.map(\.path) == ["/dev/sda"])
+        #expect(spec.linux?.resources?.devices == [.init(allow: true, access: "rwm")])
+        #expect(spec.mounts?.first { $0.destination == "/sys" }?.options?.contains("rw") == true)
+    }
+
+    @Test func devicesOfTheConfigAreAllowedAndNoOthers() throws {
+        var fixture = SpecFixture()
+        fixture.devices = [
+            HostDevice(path: "/dev/fuse", kind: "c", major: 10, minor: 229, mode: 0o666, uid: 0, gid: 0, access: "rw")
+        ]
+        #expect(
+            try fixture.build().linux?.resources?.devices == [
+                .init(allow: false, access: "rwm"), .init(allow: true, type: "c", major: 10, minor: 229, access: "rw"),
+            ])
+    }
+
+    @Test func anAppArmorProfileNeedsAppArmor() throws {
+        var fixture = SpecFixture()
+        fixture.config.security.apparmor = .localhost("mine")
+        #expect(throws: BerthError.self) { try fixture.build() }
+        fixture.host.hasAppArmor = true
+        #expect(try fixture.build().process?.apparmorProfile == "mine")
+    }
+}
+
+@Suite("Capabilities of a container") struct CapabilitySetTests {
+    private func permitted(_ change: (inout ContainerSecurityContext) -> Void) throws -> CapabilitySet {
+        var security = ContainerSecurityContext()
+        change(&security)
+        return try CapabilitySet(security, host: SpecFixture().host)
+    }
+
+    @Test func addedAndDroppedOnesChangeTheDefaults() throws {
+        let set = try permitted {
+            $0.addCapabilities = ["net_admin"]
+            $0.dropCapabilities = ["CAP_KILL"]
+        }
+        #expect(set.permitted == ["CAP_CHOWN", "CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN"])
+        #expect(set.ambient.isEmpty)
+    }
+
+    @Test func allCanBeDroppedAndOneAdded() throws {
+        let set = try permitted {
+            $0.addCapabilities = ["NET_BIND_SERVICE"]
+            $0.dropCapabilities = ["ALL"]
+        }
+        #expect(set.permitted == ["CAP_NET_BIND_SERVICE"])
+    }
+
+    @Test func allCanBeAddedAndOneDropped() throws {
+        let set = try permitted {
+            $0.addCapabilities = ["ALL"]
+            $0.dropCapabilities = ["SYS_ADMIN"]
+        }
+        #expect(set.permitted == ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN"])
+    }
+
+    @Test func ambientOnesArePermittedAndInheritable() throws {
+        let set = try permitted { $0.addAmbientCapabilities = ["NET_ADMIN"] }
+        #expect(set.specification.ambient == ["CAP_NET_ADMIN"])
+        #expect(set.specification.inheritable == ["CAP_NET_ADMIN"])
+        #expect(set.permitted.contains("CAP_NET_ADMIN"))
+    }
+
+    @Test func anUnknownOneIsRefusedByName() throws {
+        let error = try #require(throws: BerthError.self) { _ = try permitted { $0.addCapabilities = ["NET_ROOT"] } }
+        #expect(error.message.contains("NET_ROOT"))
+    }
+}
