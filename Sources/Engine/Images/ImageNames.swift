@@ -122,7 +122,7 @@ extension ImageService {
     func assign(
         _ name: String, to target: Descriptor, labels: [String: String] = [:], in scope: StorageScope
     ) async throws {
-        let (image, isNew) = try await storage.database.write { transaction in
+        let (image, previous) = try await storage.database.write { transaction in
             let now = WallClock.now()
             let present = try transaction.image(name, namespace: scope.namespace)
             let image = NamedImage(
@@ -130,12 +130,14 @@ extension ImageService {
                 createdAt: present?.createdAt ?? now, updatedAt: now)
             try Self.validate(image)
             try transaction.put(image.record(namespace: scope.namespace))
-            return (image, present == nil)
+            return (image, present?.targetDigest)
         }
         let payload: StorageEvent.Payload =
-            isNew
+            previous == nil
             ? .imageCreate(name: name, labels: image.labels) : .imageUpdate(name: name, labels: image.labels)
         storage.events.publish(StorageEvent(namespace: scope.namespace, payload))
+        // What the name stood for until now may be garbage.
+        if let previous, previous != target.digest { storage.collector.schedule() }
     }
 
     private static func validate(_ image: NamedImage) throws {

@@ -38,7 +38,14 @@ extension ImageService {
         let archive = ArchiveImport(content: storage.blobs, baseName: baseName)
         return try await leases.withLease(namespace: namespace, for: "import of \(what)") { scope in
             let images = try await storage.gate.withOperation {
-                let images = try await onThread { try read(archive) }
+                let images: [ImportedImage]
+                do {
+                    images = try await onThread { try read(archive) }
+                } catch {
+                    // Runs once this operation has left the gate.
+                    Task { try await storage.collector.condemnUnknown(olderThan: 0) }
+                    throw error
+                }
                 for image in images where image.names.isEmpty {
                     throw BerthError(
                         .invalidArgument, "image \(image.target.digest) of archive \(what) has no name",

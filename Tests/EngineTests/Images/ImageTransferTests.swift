@@ -97,6 +97,30 @@ import Testing
         #expect(inspected.contains("PATH=/bin"))
     }
 
+    @Test func anArchiveThatLacksABlobLeavesNothing() async throws {
+        let fixture = try await ImageServiceFixture()
+        let source = try await ImageFixture(below: fixture.scratch.path)
+        let folder = "\(source.layout)/blobs/sha256"
+        let largest = try await Command.run("sh", ["-c", "ls -S \(folder) | head -1 | tr -d '\\n'"])
+        try FileManager.default.removeItem(atPath: "\(folder)/\(largest)")
+        let error = await #expect(throws: BerthError.self) {
+            try await fixture.images.importArchive(at: FilePath(source.layout), baseName: "example.test/box")
+        }
+        #expect(error.map { "\($0)".contains(largest) } == true, "\(error.map { "\($0)" } ?? "")")
+        #expect(try await fixture.images.list().isEmpty)
+        for _ in 0..<100 where try fixture.blobs > 0 { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try fixture.blobs == 0)
+    }
+
+    @Test func aTagThatMovesFreesWhatItStoodFor() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        let second = try await fixture.build("docker.io/library/box:1", text: "two")
+        for _ in 0..<100 where try fixture.blobs > 3 { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try fixture.blobs == 3)
+        #expect(try await fixture.images.list().map(\.id) == [second.id])
+    }
+
     @Test func aBrokenArchiveLeavesNothing() async throws {
         let fixture = try await ImageServiceFixture()
         let path = fixture.scratch.path.appending("broken.tar")

@@ -92,7 +92,8 @@ actor GarbageCollector {
             condemned.formUnion(losers)
             publish(garbage)
             try await removeTombstones()
-            await deleteCondemned()
+            try await condemnUnknown(olderThan: Self.hour)
+            try await abortStaleIngests(ownOlderThan: Self.day)
             let report = Report(
                 images: garbage.images.count, blobs: losers.count, snapshots: garbage.snapshots.count,
                 leases: garbage.leases.count)
@@ -180,6 +181,45 @@ actor GarbageCollector {
         await deleteCondemned()
     }
 
+    /// Deletes blobs that no namespace has a record of: what a failed pull or import left.
+    ///
+    /// - Parameter olderThan: seconds; the next try of a failed pull goes on from what is younger.
+    /// - Returns: how many there were.
+    @discardableResult
+    func condemnUnknown(olderThan age: Int64) async throws -> Int {
+        let limit = WallClock.now() - age * 1_000_000_000
+        let known = try await database.read { Set(try $0.contents(namespace: nil).map(\.digest)) }
+        let unknown = try blobs.list().filter { $0.created <= limit && !known.contains($0.digest) }
+        condemned.formUnion(unknown.map(\.digest))
+        await deleteCondemned()
+        return unknown.count
+    }
+
+    /// Throws away writes that nobody went on with: those of clients after a day unless a lease holds them, and the
+    /// daemon's own.
+    private func abortStaleIngests(ownOlderThan age: Int64) async throws {
+        let held = try await database.read { transaction in
+            var held: Set<String> = []
+            for lease in try transaction.leases(namespace: nil) {
+                for resource in try transaction.resources(ofLease: lease.id, namespace: lease.namespace)
+                where resource.type == LeaseResource.ingests {
+                    held.insert(ContentService.storageReference(resource.id, namespace: lease.namespace))
+                }
+            }
+            return held
+        }
+        let now = WallClock.now()
+        for ingest in try blobs.ingests() {
+            let isClients = ContentService.isClientReference(ingest.reference)
+            let limit = now - (isClients ? Self.day : age) * 1_000_000_000
+            guard ingest.updated <= limit, !held.contains(ingest.reference) else { continue }
+            try? blobs.abortIngest(ingest.reference)
+        }
+    }
+
+    private static let hour: Int64 = 3600
+    private static let day: Int64 = 24 * hour
+
     private func deleteCondemned() async {
         guard !condemned.isEmpty else { return }
         let candidates = condemned
@@ -212,27 +252,8 @@ actor GarbageCollector {
         logger.debug("sweeping what is left of earlier runs", metadata: ["containers": "\(containers.count)"])
         var report = try await collect()
 
-        let known = try await database.read { Set(try $0.contents(namespace: nil).map(\.digest)) }
-        for blob in try blobs.list() where !known.contains(blob.digest) {
-            try? blobs.delete(blob.digest)
-            report.blobs += 1
-        }
-        let held = try await database.read { transaction in
-            var held: Set<String> = []
-            for lease in try transaction.leases(namespace: nil) {
-                for resource in try transaction.resources(ofLease: lease.id, namespace: lease.namespace)
-                where resource.type == LeaseResource.ingests {
-                    held.insert(ContentService.storageReference(resource.id, namespace: lease.namespace))
-                }
-            }
-            return held
-        }
-        let dayAgo = WallClock.now() - 24 * 3600 * 1_000_000_000
-        for ingest in try blobs.ingests() {
-            let isClients = ContentService.isClientReference(ingest.reference)
-            guard !isClients || ingest.updated < dayAgo && !held.contains(ingest.reference) else { continue }
-            try? blobs.abortIngest(ingest.reference)
-        }
+        report.blobs += try await condemnUnknown(olderThan: 0)
+        try await abortStaleIngests(ownOlderThan: 0)
         report.snapshots += try await ImageStorage.snapshotter(
             rows: AllSnapshotRows(database: database), directory: snapshots
         ).removeOrphans()
