@@ -133,6 +133,28 @@ import Testing
         }
     }
 
+    @Test func makesALayerOfWhatASnapshotChanged() async throws {
+        try await TestDaemon.run { daemon in
+            let fixture = try await ImageFixture(below: daemon.scratch.path)
+            try await daemon.ctr("images", "import", "--base-name", "example.test/box", fixture.archive)
+            let image = try #require(try await daemon.images.status(of: "example.test/box:v1", namespace: "default"))
+            let top = try #require(try await daemon.images.unpack("\(image.id)", namespace: "default"))
+            try await daemon.ctr("snapshots", "prepare", "work", "\(top)")
+            let mounts = try await daemon.images.rootFS(containerID: "work", namespace: "default")
+            let upper = try #require(mounts.upper)
+            try FileManager.default.createDirectory(atPath: upper + "/etc", withIntermediateDirectories: true)
+            try "new".write(toFile: upper + "/etc/new", atomically: false, encoding: .utf8)
+            let layer = daemon.scratch.path.appending("layer.tar.gz").string
+            let script = "ctr -a \(daemon.socket) snapshots diff work > \(layer)"
+            try await Command.run("sh", ["-c", script])
+            #expect(
+                try await Command.run("tar", ["-tzf", layer]).split(separator: "\n").sorted() == ["etc/", "etc/new"])
+            try await daemon.ctr("snapshots", "commit", "mine", "work")
+            try await Command.run("sh", ["-c", "ctr -a \(daemon.socket) snapshots diff mine > \(layer)"])
+            #expect(try await Command.run("tar", ["-tzf", layer]).contains("etc/new"))
+        }
+    }
+
     @Test func leasesKeepContentFromTheCollector() async throws {
         try await TestDaemon.run { daemon in
             try await daemon.ctr("leases", "create", "--id", "mine", "purpose=test")

@@ -4,7 +4,7 @@ public import OCISpec
 internal import Store
 internal import SystemPackage
 
-/// Layers into snapshots.
+/// Layers into snapshots, and what snapshots changed into layers.
 public struct DiffService: Sendable {
     /// A mount as clients of the containerd API send it.
     public typealias ClientMount = (type: String, source: String, options: [String])
@@ -31,17 +31,98 @@ public struct DiffService: Sendable {
         let lower = try await layers(below: snapshot, snapshotter)
         let unpacked = try await LayerUnpacker().unpack(
             storage.blobs.open(diff.digest), mediaType: diff.mediaType,
-            into: storage.root.appending("snapshots").appending("\(snapshot.id)").appending("fs"), lower: lower)
+            into: tree(of: snapshot), lower: lower)
         return Descriptor(mediaType: .layer, digest: unpacked.diffID, size: unpacked.tarSize)
     }
 
+    /// Writes what a snapshot changed as a layer into the content store.
+    ///
+    /// - Parameters:
+    ///   - left: the mounts of the snapshot's parent.
+    ///   - right: the mounts of the snapshot, or of a view of it if it is committed.
+    ///   - mediaType: of the layer; gzip where it is empty.
+    /// - Throws: `BerthError` (`unimplemented`) for snapshots of which one is not the parent of the other.
     public func create(
         from left: [ClientMount], to right: [ClientMount], mediaType: String, labels: [String: String],
         scope: StorageScope
     ) async throws -> Descriptor {
-        throw BerthError(
-            .unimplemented, "making a layer of a snapshot's changes is not supported yet",
-            advice: "build the layer with umoci or another builder and import the image")
+        let type = mediaType.isEmpty ? MediaType.layerGzip : MediaType(rawValue: mediaType)
+        guard type.isLayer else {
+            throw BerthError.invalid(field: "media_type", value: mediaType, rule: "is not a filesystem layer")
+        }
+        let below = try await directories(of: left, field: "left", scope: scope)
+        let above = try await directories(of: right, field: "right", scope: scope)
+        guard let top = above.first else {
+            throw BerthError.invalid(field: "right", value: "", rule: "must be the mounts of a snapshot")
+        }
+        // A view of nothing has one directory of its own, which stays empty.
+        let isOverNothing = below.count == 1 && below[0].kind == .view && below[0].parent == nil
+        guard above.dropFirst().map(\.id) == (isOverNothing ? [] : below.map(\.id)) else {
+            throw BerthError(
+                .unimplemented, "only the difference between a snapshot and its own parent can be made a layer")
+        }
+        return try await storage.gate.withOperation {
+            let layer = try await LayerDiff(content: storage.blobs).create(from: tree(of: top), mediaType: type)
+            let merged = labels.merging(["containerd.io/uncompressed": "\(layer.diffID)"]) { $1 }
+            try await storage.database.write { transaction in
+                let now = WallClock.now()
+                let digest = layer.descriptor.digest
+                var record =
+                    try transaction.content(digest, namespace: scope.namespace)
+                    ?? ContentRecord(
+                        namespace: scope.namespace, digest: digest, size: layer.descriptor.size, createdAt: now,
+                        updatedAt: now)
+                record.labels.merge(merged) { $1 }
+                record.updatedAt = now
+                try transaction.put(record)
+                try transaction.hold(digest.description, type: LeaseResource.content, in: scope)
+            }
+            return layer.descriptor
+        }
+    }
+
+    /// The snapshots whose trees `mounts` puts over each other, the topmost first.
+    private func directories(
+        of mounts: [ClientMount], field: String, scope: StorageScope
+    ) async throws -> [SnapshotRecord] {
+        guard mounts.count == 1, let mount = mounts.first else {
+            throw BerthError.invalid(field: field, value: mounts.count, rule: "must be the one mount of a snapshot")
+        }
+        var paths: [String] = []
+        if mount.type == "overlay" {
+            paths += mount.options.compactMap { $0.dropping(prefix: "upperdir=") }
+            for lower in mount.options.compactMap({ $0.dropping(prefix: "lowerdir=") }) {
+                paths += lower.split(separator: ":").map(String.init)
+            }
+        } else {
+            paths = [mount.source]
+        }
+        var records: [SnapshotRecord] = []
+        for path in paths {
+            guard let record = try await snapshot(at: path, scope: scope) else {
+                throw BerthError.invalid(
+                    field: field, value: path, rule: "is not a directory of a snapshot of this namespace")
+            }
+            records.append(record)
+        }
+        return records
+    }
+
+    private func tree(of snapshot: SnapshotRecord) -> FilePath {
+        storage.root.appending("snapshots").appending("\(snapshot.id)").appending("fs")
+    }
+
+    /// The snapshot of the namespace whose tree is `path`.
+    private func snapshot(at path: String, scope: StorageScope) async throws -> SnapshotRecord? {
+        let path = FilePath(path).lexicallyNormalized()
+        let directory = path.removingLastComponent()
+        guard path.lastComponent?.string == "fs",
+            directory.removingLastComponent() == storage.root.appending("snapshots").lexicallyNormalized(),
+            let id = directory.lastComponent.flatMap({ Int64($0.string) }),
+            let record = try await storage.database.read({ try $0.snapshot(id: id) }),
+            record.namespace == scope.namespace
+        else { return nil }
+        return record
     }
 
     private func layers(below snapshot: SnapshotRecord, _ snapshotter: OverlaySnapshotter) async throws -> [FilePath] {
@@ -71,14 +152,7 @@ public struct DiffService: Sendable {
         default:
             throw BerthError.invalid(field: "mounts[0].type", value: mount.type, rule: "must be overlay or bind")
         }
-        let path = FilePath(writable).lexicallyNormalized()
-        let directory = path.removingLastComponent()
-        guard path.lastComponent?.string == "fs",
-            directory.removingLastComponent() == storage.root.appending("snapshots").lexicallyNormalized(),
-            let id = directory.lastComponent.flatMap({ Int64($0.string) }),
-            let record = try await storage.database.read({ try $0.snapshot(id: id) }),
-            record.namespace == scope.namespace
-        else {
+        guard let record = try await snapshot(at: writable, scope: scope) else {
             throw BerthError.invalid(
                 field: "mounts[0]", value: writable,
                 rule: "is not the writable directory of a snapshot of this namespace")
