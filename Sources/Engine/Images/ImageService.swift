@@ -60,7 +60,7 @@ public final class ImageService: Sendable {
 
     /// Ends what runs by itself and closes the connections to registries. To be called before the database is closed.
     public func shutdown() async {
-        await storage.collector.stop()
+        storage.collector.stop()
         await registry.shutdown()
     }
 

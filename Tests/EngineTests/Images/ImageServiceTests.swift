@@ -27,8 +27,11 @@ final class ImageServiceFixture {
         try await images.recover()
     }
 
+    deinit { images.storage.collector.stop() }
+
     /// What a restart after `kill -9` does: nothing is closed but the database file.
     func restart() async throws {
+        images.storage.collector.stop()
         try database.close()
         database = try Store.Database(path: root.appending("meta.db"))
         images = try ImageService(root: root, database: database, registry: Self.registry)

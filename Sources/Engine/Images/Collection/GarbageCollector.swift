@@ -31,7 +31,7 @@ actor GarbageCollector {
     /// Blobs that lost their last record and wait for a moment without operations in flight.
     private var condemned: Set<Digest> = []
     private var scheduled: Task<Void, Never>?
-    private var isStopped = false
+    private nonisolated let stopped = Mutex(false)
     /// Root filesystems that were prepared and whose container may not have its record yet.
     private nonisolated let pinned = Mutex<Set<String>>([])
     private let oneAtATime = KeyedLock<String>()
@@ -62,10 +62,11 @@ actor GarbageCollector {
     }
 
     /// Collects no more by itself.
-    func stop() {
-        isStopped = true
-        scheduled?.cancel()
+    nonisolated func stop() {
+        stopped.withLock { $0 = true }
     }
+
+    private var isStopped: Bool { stopped.withLock { $0 } }
 
     private func scheduleOnce() {
         guard scheduled == nil, !isStopped else { return }
