@@ -15,7 +15,8 @@ public enum CRIServices {
             Runtime_V1_RuntimeService.descriptor, Runtime_V1_ImageService.descriptor,
         ]
         return [
-            .apply(RequestLog(logger: logger), to: .services(services)), .apply(ErrorMapping(), to: .services(services)),
+            .apply(RequestLog(logger: logger), to: .services(services)),
+            .apply(ErrorMapping(), to: .services(services)),
         ]
     }
 }

@@ -103,7 +103,8 @@ public final class Engine: Sendable {
 
     public func notePodCIDR(_ cidr: String) {
         guard !cidr.isEmpty else { return }
-        logger.notice("the kubelet told its pod CIDR; networks here are configured otherwise", metadata: ["cidr": "\(cidr)"])
+        logger.notice(
+            "the kubelet told its pod CIDR; networks here are configured otherwise", metadata: ["cidr": "\(cidr)"])
     }
 
     /// Lets go of event streams, so that a server can end. Containers run on.

@@ -59,7 +59,8 @@ extension Engine {
             case .created, .running: try await find(container, entry)
             }
         } catch {
-            logger.error("could not recover container", metadata: ["container": "\(container.id)", "error": "\(error)"])
+            logger.error(
+                "could not recover container", metadata: ["container": "\(container.id)", "error": "\(error)"])
         }
     }
 

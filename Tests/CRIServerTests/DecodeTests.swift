@@ -35,7 +35,11 @@ import Testing
         let config = try pod {
             $0.metadata.attempt = 3
             $0.dnsConfig.servers = ["1.1.1.1"]
-            $0.portMappings = [.with { $0.protocol = .udp; $0.containerPort = 53; $0.hostPort = 5353; $0.hostIp = "127.0.0.1" }]
+            $0.portMappings = [
+                .with {
+                    $0.protocol = .udp; $0.containerPort = 53; $0.hostPort = 5353; $0.hostIp = "127.0.0.1"
+                }
+            ]
             $0.linux.cgroupParent = "/kubepods/x"
             $0.linux.sysctls = ["net.core.somaxconn": "9"]
             $0.linux.securityContext.namespaceOptions.pid = .container
@@ -43,7 +47,10 @@ import Testing
         }
         #expect(config.metadata.attempt == 3)
         #expect(config.dns?.servers == ["1.1.1.1"])
-        #expect(config.portMappings == [PodPortMapping(transport: .udp, containerPort: 53, hostPort: 5353, hostIP: "127.0.0.1")])
+        #expect(
+            config.portMappings == [
+                PodPortMapping(transport: .udp, containerPort: 53, hostPort: 5353, hostIP: "127.0.0.1")
+            ])
         #expect(config.cgroupParent == "/kubepods/x")
         #expect(config.security.namespaces.network == .node)
         #expect(config.security.namespaces.pid == .container)
@@ -61,23 +68,41 @@ import Testing
         #expect(try refusal { try pod { $0.linux.securityContext.runAsGroup.value = 5 } }.contains("run_as_group"))
         #expect(try refusal { try container { $0.linux.securityContext.runAsUser.value = -1 } }.contains("run_as_user"))
         #expect(try refusal { try container { $0.stopSignal = .UNRECOGNIZED(99) } }.contains("99"))
-        #expect(try refusal { try container { $0.mounts = [.with { $0.containerPath = "/x" }] } }.contains("mounts[0].host_path"))
+        #expect(
+            try refusal { try container { $0.mounts = [.with { $0.containerPath = "/x" }] } }.contains(
+                "mounts[0].host_path"))
         #expect(
             try refusal {
                 try container {
-                    $0.mounts = [.with { $0.containerPath = "/x"; $0.hostPath = "/y"; $0.recursiveReadOnly = true }]
+                    $0.mounts = [
+                        .with {
+                            $0.containerPath = "/x"; $0.hostPath = "/y"; $0.recursiveReadOnly = true
+                        }
+                    ]
                 }
             }.contains("recursive_read_only"))
         #expect(
-            try refusal { try container { $0.linux.securityContext.namespaceOptions.pid = .target } }.contains("target_id"))
-        #expect(try refusal { try container { $0.envs = [.with { $0.key = "A"; $0.value = .init([0xff]) }] } }.contains("envs[0]"))
+            try refusal { try container { $0.linux.securityContext.namespaceOptions.pid = .target } }.contains(
+                "target_id"))
+        #expect(
+            try refusal {
+                try container {
+                    $0.envs = [
+                        .with {
+                            $0.key = "A"; $0.value = .init([0xff])
+                        }
+                    ]
+                }
+            }.contains("envs[0]"))
         #expect(
             try refusal { try container { $0.linux.securityContext.seccompProfilePath = "other" } }.contains("other"))
     }
 
     @Test func seccompIsReadInBothForms() throws {
         #expect(try container { _ in }.security.seccomp == nil)
-        #expect(try container { $0.linux.securityContext.seccomp.profileType = .unconfined }.security.seccomp == .unconfined)
+        #expect(
+            try container { $0.linux.securityContext.seccomp.profileType = .unconfined }.security.seccomp == .unconfined
+        )
         #expect(
             try container { $0.linux.securityContext.seccompProfilePath = "localhost/x.json" }.security.seccomp
                 == .localhost("x.json"))

@@ -19,7 +19,10 @@ import Testing
         #expect(ErrorMapping.status(of: RPCError(code: .dataLoss, message: "m")).code == .dataLoss)
     }
 
-    @Test(arguments: [("RunPodSandbox", true), ("StopContainer", true), ("PullImage", true), ("ListContainers", false), ("Status", false)])
+    @Test(arguments: [
+        ("RunPodSandbox", true), ("StopContainer", true), ("PullImage", true), ("ListContainers", false),
+        ("Status", false),
+    ])
     func callsThatOnlyLookAreLoggedQuietly(method: String, changes: Bool) {
         #expect(RequestLog.changes(method) == changes)
     }

@@ -43,7 +43,8 @@ extension NamespaceOptions {
             }
         guard let mode, allowed.contains(mode) else {
             throw BerthError.invalid(
-                field: field, value: "\(wire)", rule: "must be one of \(allowed.map(\.rawValue).joined(separator: ", "))")
+                field: field, value: "\(wire)",
+                rule: "must be one of \(allowed.map(\.rawValue).joined(separator: ", "))")
         }
         return mode
     }
@@ -66,7 +67,8 @@ extension SupplementalGroupsPolicy {
         switch wire {
         case .merge: self = .merge
         case .strict: self = .strict
-        case .UNRECOGNIZED(let value): throw BerthError.invalid(field: field, value: value, rule: "is not a known policy")
+        case .UNRECOGNIZED(let value):
+            throw BerthError.invalid(field: field, value: value, rule: "is not a known policy")
         }
     }
 }
@@ -80,7 +82,8 @@ extension SecurityProfile {
             case .unconfined: return .unconfined
             case .localhost: return .localhost(try required(wire.localhostRef, field: "\(field).localhost_ref"))
             case .UNRECOGNIZED(let value):
-                throw BerthError.invalid(field: "\(field).profile_type", value: value, rule: "is not a known profile type")
+                throw BerthError.invalid(
+                    field: "\(field).profile_type", value: value, rule: "is not a known profile type")
             }
         }
         switch legacy {

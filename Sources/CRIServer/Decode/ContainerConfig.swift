@@ -76,7 +76,8 @@ extension ContainerMount {
             }
             guard propagation == .private else {
                 throw BerthError(
-                    .invalidArgument, "\(field).recursive_read_only needs private propagation, not \(propagation.rawValue)")
+                    .invalidArgument,
+                    "\(field).recursive_read_only needs private propagation, not \(propagation.rawValue)")
             }
         }
         uidMappings = wire.uidMappings.map(IDMapping.init)

@@ -44,7 +44,8 @@ extension PodPortMapping {
                 field: "\(field).container_port", value: wire.containerPort, rule: "is not between 1 and 65535")
         }
         guard let host = UInt16(exactly: wire.hostPort) else {
-            throw BerthError.invalid(field: "\(field).host_port", value: wire.hostPort, rule: "is not between 0 and 65535")
+            throw BerthError.invalid(
+                field: "\(field).host_port", value: wire.hostPort, rule: "is not between 0 and 65535")
         }
         self.init(transport: transport, containerPort: container, hostPort: host, hostIP: wire.hostIp)
     }

@@ -11,7 +11,8 @@ extension RuntimeServer {
         return Runtime_V1_PodSandboxStatusResponse.with {
             $0.status = Runtime_V1_PodSandboxStatus(pod)
             $0.info = info
-            $0.containersStatuses = engine.containers(ContainerFilter(podID: pod.id)).map(Runtime_V1_ContainerStatus.init)
+            $0.containersStatuses = engine.containers(ContainerFilter(podID: pod.id)).map(
+                Runtime_V1_ContainerStatus.init)
             $0.timestamp = WallClock.now()
         }
     }

@@ -2,7 +2,8 @@ internal import ArgumentParser
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Print or check a configuration file.", subcommands: [Default.self, Check.self])
+        commandName: "config", abstract: "Print or check a configuration file.",
+        subcommands: [Default.self, Check.self])
 
     struct Default: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -15,7 +16,8 @@ struct ConfigCommand: ParsableCommand {
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "check", abstract: "Check a configuration file: exit status 0 if a daemon would start with it.")
+            commandName: "check", abstract: "Check a configuration file: exit status 0 if a daemon would start with it."
+        )
 
         @Argument(help: "The file. Without it /etc/berth/config.toml.")
         var file: String = DaemonConfiguration.defaultPath

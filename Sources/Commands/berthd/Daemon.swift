@@ -35,8 +35,16 @@ struct Daemon {
         let engine = try await Engine(
             configuration: configuration.engine(), database: database, images: images, network: try makeNetwork(),
             logger: logger)
-        try await serve(engine, until: signals)
+        let outcome: Result<Void, any Error>
+        do {
+            try await serve(engine, until: signals)
+            outcome = .success(())
+        } catch {
+            outcome = .failure(error)
+        }
+        await images.shutdown()
         try? database.close()
+        try outcome.get()
     }
 
     private func serve(_ engine: Engine, until signals: Signals) async throws {
@@ -79,10 +87,9 @@ struct Daemon {
     }
 
     private func makeImages(root: FilePath, database: Database) throws -> ImageService {
-        var settings = RegistryClient.Configuration()
-        settings.plainHTTP = Set(configuration.images.plainHTTP)
-        return try ImageService(
-            root: root, database: database, registry: RegistryClient(configuration: settings), logger: logger)
+        try ImageService(
+            root: root, database: database,
+            registry: RegistryClient(configuration: configuration.images.registry(), logger: logger), logger: logger)
     }
 
     private func makeNetwork() throws -> any PodNetwork {

@@ -1,6 +1,7 @@
 internal import Core
 internal import Engine
 internal import Foundation
+internal import Images
 internal import Logging
 internal import Networking
 internal import SystemPackage
@@ -36,6 +37,10 @@ struct DaemonConfiguration {
     struct ImageSettings {
         /// Registries that are spoken to without TLS, `HOST[:PORT]`.
         var plainHTTP: [String] = []
+        /// Registries whose certificate is not checked.
+        var insecureTLS: [String] = []
+        /// By registry: where to ask first.
+        var mirrors: [String: [String]] = [:]
     }
 
     var socket: String { address ?? "\(state)/berth.sock" }
@@ -85,7 +90,8 @@ struct DaemonConfiguration {
         }
 
         let network = try top.section("network")
-        result.network.cniConfigDirectory = try network.string("cni_config_directory") ?? result.network.cniConfigDirectory
+        result.network.cniConfigDirectory =
+            try network.string("cni_config_directory") ?? result.network.cniConfigDirectory
         result.network.cniPluginDirectories =
             try network.strings("cni_plugin_directories") ?? result.network.cniPluginDirectories
         result.network.bridge = try network.string("bridge") ?? result.network.bridge
@@ -95,6 +101,10 @@ struct DaemonConfiguration {
 
         let images = try top.section("images")
         result.images.plainHTTP = try images.strings("plain_http") ?? []
+        result.images.insecureTLS = try images.strings("insecure_tls") ?? []
+        for (host, section) in try images.namedSections("registry") {
+            result.images.mirrors[host] = try section.strings("mirrors") ?? []
+        }
         try top.refuseUnknownKeys()
         return result
     }
@@ -121,7 +131,8 @@ struct DaemonConfiguration {
         }
         // sun_path of unix(7).
         guard socket.utf8.count < 108 else {
-            throw BerthError.invalid(field: "address", value: socket, rule: "is longer than a socket's path may be (107)")
+            throw BerthError.invalid(
+                field: "address", value: socket, rule: "is longer than a socket's path may be (107)")
         }
         guard "\(state)/containers//monitor.sock".utf8.count + 64 < 4096 else {
             throw BerthError.invalid(field: "state", value: state, rule: "is too long")
@@ -131,6 +142,7 @@ struct DaemonConfiguration {
                 field: "pods.shm_megabytes", value: sharedMemoryMegabytes, rule: "must be from 1 to 1048576")
         }
         _ = try network.builtin()
+        try images.registry().validate()
     }
 
     func engine() -> EngineConfiguration {
@@ -140,6 +152,16 @@ struct DaemonConfiguration {
         configuration.unsetSeccomp = unsetSeccomp
         configuration.seccompDirectory = FilePath(seccompDirectory)
         configuration.sharedMemorySize = UInt64(sharedMemoryMegabytes) << 20
+        return configuration
+    }
+}
+
+extension DaemonConfiguration.ImageSettings {
+    func registry() -> RegistryClient.Configuration {
+        var configuration = RegistryClient.Configuration()
+        configuration.plainHTTP = Set(plainHTTP)
+        configuration.insecureTLS = Set(insecureTLS)
+        configuration.mirrors = mirrors
         return configuration
     }
 }

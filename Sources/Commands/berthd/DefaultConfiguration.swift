@@ -52,5 +52,12 @@ enum DefaultConfiguration {
         # Registries without TLS, "HOST:PORT". Those of this machine are always asked without it.
         plain_http = []
 
+        # Registries whose certificate is not checked, "HOST:PORT".
+        insecure_tls = []
+
+        # Where to ask before a registry itself, "[http[s]://]HOST[:PORT][/PREFIX]". Mirrors get no credentials.
+        # [images.registry."docker.io"]
+        # mirrors = ["https://mirror.example.org"]
+
         """#
 }

@@ -30,7 +30,8 @@ struct LineLogHandler: LogHandler {
     }
 
     static func quoted(_ text: String) -> String {
-        let plain = !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
+        let plain =
+            !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
         return plain ? text : "\"\(text.replacing("\"", with: "\\\""))\""
     }
 }

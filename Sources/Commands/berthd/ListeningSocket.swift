@@ -16,11 +16,13 @@ enum ListeningSocket {
         }
         guard let status = try? Syscall.stat(path) else { return }
         guard status.kind == .socket else {
-            throw BerthError(.failedPrecondition, "\(path) is there and is no socket", advice: "remove it or give another --address")
+            throw BerthError(
+                .failedPrecondition, "\(path) is there and is no socket", advice: "remove it or give another --address")
         }
         guard !answers(path) else {
             throw BerthError(
-                .failedPrecondition, "another daemon serves on \(path)", advice: "stop it, or give this one another --address")
+                .failedPrecondition, "another daemon serves on \(path)",
+                advice: "stop it, or give this one another --address")
         }
         do {
             try Syscall.unlinkat(path)

@@ -41,6 +41,12 @@ final class TOMLSection {
         return section
     }
 
+    /// The tables of `[PATH.NAME]` by name.
+    func namedSections(_ key: String) throws -> [(name: String, section: TOMLSection)] {
+        let outer = try section(key)
+        return try outer.table.keys.map { ($0, try outer.section($0)) }
+    }
+
     /// - Throws: `BerthError` that names the first key that nobody asked for, and the nearest one that exists.
     func refuseUnknownKeys() throws {
         for key in table.keys.sorted() where !known.contains(key) {

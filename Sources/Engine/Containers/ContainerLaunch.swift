@@ -40,7 +40,8 @@ extension Engine {
         guard target.state.isRunning, let process = target.process,
             ProcessStatus.isAlive(process.pid, startTime: process.startTime)
         else {
-            throw BerthError(.failedPrecondition, "target container \"\(target.id)\" is \(target.state.name), not running")
+            throw BerthError(
+                .failedPrecondition, "target container \"\(target.id)\" is \(target.state.name), not running")
         }
         return "/proc/\(process.pid)/ns/pid"
     }
@@ -55,7 +56,8 @@ extension Engine {
             let path = configuration.seccompDirectory.pushing(FilePath(name))
             do {
                 return try StrictJSON.decode(
-                    RuntimeSpec.Linux.Seccomp.self, from: Files.read(path, limit: 4 << 20), what: "seccomp profile \(path)")
+                    RuntimeSpec.Linux.Seccomp.self, from: Files.read(path, limit: 4 << 20),
+                    what: "seccomp profile \(path)")
             } catch let error as Errno {
                 throw BerthError(.invalidArgument, "could not read seccomp profile \(path)", cause: error)
             }
@@ -78,7 +80,8 @@ extension Engine {
         options.stdio = StdioOptions(
             stdin: container.config.stdin, stdinOnce: container.config.stdinOnce,
             logPath: container.logPath.isEmpty ? nil : FilePath(container.logPath))
-        options.cgroupSurvey = try ContainerCgroup(host: facts.cgroups, path: container.cgroup, id: container.id).survey()
+        options.cgroupSurvey = try ContainerCgroup(host: facts.cgroups, path: container.cgroup, id: container.id)
+            .survey()
         return try await launcher.launch(try compiler.compile(spec, options: options))
     }
 
@@ -104,7 +107,8 @@ extension Engine {
     }
 
     func apply(_ resources: LinuxResources, to cgroup: String) throws {
-        try ContainerCgroup(host: facts.cgroups, path: cgroup, id: "").update(ResourceTranslation.specification(resources))
+        try ContainerCgroup(host: facts.cgroups, path: cgroup, id: "").update(
+            ResourceTranslation.specification(resources))
     }
 }
 

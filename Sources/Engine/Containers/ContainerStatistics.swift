@@ -59,9 +59,13 @@ extension Engine {
         usage.memoryRSS = statistics.memory.rss
         usage.pageFaults = statistics.memory.pageFaults
         usage.majorPageFaults = statistics.memory.majorPageFaults
-        usage.memoryAvailable = statistics.memory.limit.map { $0 > usage.memoryWorkingSet ? $0 - usage.memoryWorkingSet : 0 }
+        usage.memoryAvailable = statistics.memory.limit.map {
+            $0 > usage.memoryWorkingSet ? $0 - usage.memoryWorkingSet : 0
+        }
         usage.swapUsage = statistics.memory.swap
-        usage.swapAvailable = statistics.memory.swapLimit.map { $0 > statistics.memory.swap ? $0 - statistics.memory.swap : 0 }
+        usage.swapAvailable = statistics.memory.swapLimit.map {
+            $0 > statistics.memory.swap ? $0 - statistics.memory.swap : 0
+        }
         usage.processes = statistics.pids
         return usage
     }

@@ -76,7 +76,8 @@ extension Engine {
             live[id] = entry
             let warnings = launched.warnings.map { "\($0)" }
             for warning in warnings {
-                logger.notice("the kernel refused a part of container", metadata: ["container": "\(id)", "what": "\(warning)"])
+                logger.notice(
+                    "the kernel refused a part of container", metadata: ["container": "\(id)", "what": "\(warning)"])
             }
             guard registry.pod(exactly: pod.id)?.state.isReady == true else {
                 throw BerthError(.failedPrecondition, "pod sandbox \"\(pod.id)\" was stopped meanwhile")

@@ -24,7 +24,8 @@ extension Engine {
     public func execSync(_ command: [String], in id: String, timeout: Duration? = nil) async throws -> ExecResult {
         let container = try container(id)
         guard container.state.isRunning, let entry = live[container.id] else {
-            throw BerthError(.failedPrecondition, "container \"\(container.id)\" is \(container.state.name), not running")
+            throw BerthError(
+                .failedPrecondition, "container \"\(container.id)\" is \(container.state.name), not running")
         }
         let plan = try execPlan(command, in: container, entry)
         let output = try ExecOutput(limit: Self.execOutputLimit)
@@ -50,7 +51,9 @@ extension Engine {
                     case .outputEnded: continue
                     case .timedOut:
                         throw BerthError(
-                            .deadlineExceeded, "command \"\(command[0])\" in container \"\(container.id)\" timed out after \(timeout ?? .zero)")
+                            .deadlineExceeded,
+                            "command \"\(command[0])\" in container \"\(container.id)\" timed out after \(timeout ?? .zero)"
+                        )
                     case .ended(let code):
                         // Everything that it wrote is in the pipes by now; what it left running in the background does
                         // not keep the caller waiting.
@@ -143,7 +146,8 @@ private final class ExecOutput: Sendable {
                 switch errno {
                 case EAGAIN: return true
                 case EINTR: continue
-                default: throw BerthError(.internal, "could not read the command's output", cause: Errno(rawValue: errno))
+                default:
+                    throw BerthError(.internal, "could not read the command's output", cause: Errno(rawValue: errno))
                 }
             }
             try collected.withLock { collected in

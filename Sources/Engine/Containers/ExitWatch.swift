@@ -29,7 +29,8 @@ extension Engine {
         do {
             try await store(container: id)
         } catch {
-            logger.error("could not store the exit of container", metadata: ["container": "\(id)", "error": "\(error)"])
+            logger.error(
+                "could not store the exit of container", metadata: ["container": "\(id)", "error": "\(error)"])
         }
         publish(.stopped, id, pod: container.podID)
         logger.info(
@@ -48,7 +49,8 @@ extension Engine {
             }
         } catch {
             logger.error(
-                "the exit record of container is unreadable", metadata: ["container": "\(container.id)", "error": "\(error)"])
+                "the exit record of container is unreadable",
+                metadata: ["container": "\(container.id)", "error": "\(error)"])
         }
         try? Cgroup(host: facts.cgroups, path: container.cgroup).kill()
         var started: Int64 = 0

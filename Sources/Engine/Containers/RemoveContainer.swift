@@ -54,7 +54,9 @@ extension Engine {
             ended.open()
         }
         if await ended.wait(atMost: .milliseconds(500)) { return }
-        if ProcessStatus.isAlive(monitor.pid, startTime: monitor.startTime) { try? Syscall.pidfdSendSignal(pidfd.fd, 9) }
+        if ProcessStatus.isAlive(monitor.pid, startTime: monitor.startTime) {
+            try? Syscall.pidfdSendSignal(pidfd.fd, 9)
+        }
         _ = await ended.wait(atMost: .seconds(2))
         wait.cancel()
     }

@@ -5,7 +5,8 @@ extension Engine {
     public func reopenLog(of id: String) async throws {
         let container = try container(id)
         guard container.state.isRunning, let entry = live[container.id] else {
-            throw BerthError(.failedPrecondition, "container \"\(container.id)\" is \(container.state.name), not running")
+            throw BerthError(
+                .failedPrecondition, "container \"\(container.id)\" is \(container.state.name), not running")
         }
         try await entry.monitor.reopenLog()
     }

@@ -14,7 +14,8 @@ extension Engine {
             case .created, .running: break
             default:
                 throw BerthError(
-                    .failedPrecondition, "container \"\(container.id)\" is \(container.state.name): its limits cannot change")
+                    .failedPrecondition,
+                    "container \"\(container.id)\" is \(container.state.name): its limits cannot change")
             }
             let resources = container.resources.updated(by: update)
             try self.apply(update, to: container.cgroup)

@@ -56,7 +56,9 @@ public enum PodState: Codable, Sendable, Equatable {
                 true
             default: false
             }
-        guard legal else { throw BerthError(.failedPrecondition, "pod sandbox \"\(id)\" is \(name), not to become \(next.name)") }
+        guard legal else {
+            throw BerthError(.failedPrecondition, "pod sandbox \"\(id)\" is \(name), not to become \(next.name)")
+        }
     }
 
     var name: String {

@@ -63,7 +63,9 @@ extension Engine {
 
     /// Whether everything that makes the pod run is there still.
     func namespacesAreThere(_ pod: PodSandbox) -> Bool {
-        if let process = pod.initProcess, !ProcessStatus.isAlive(process.pid, startTime: process.startTime) { return false }
+        if let process = pod.initProcess, !ProcessStatus.isAlive(process.pid, startTime: process.startTime) {
+            return false
+        }
         let pins = Self.namespaceTypes(of: pod).map { layout.namespace($0.file, ofPod: pod.id) }
         guard Files.exists(layout.pod(pod.id)) else { return false }
         // A pin is a file of nsfs; without the mount it is an empty file on the state directory's filesystem.

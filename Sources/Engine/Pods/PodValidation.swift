@@ -21,20 +21,25 @@ enum PodValidation {
         try cgroupParent(config.cgroupParent)
         try sysctls(config)
         _ = try PodFiles.resolvConf(config.dns)
-        if config.security.namespaces.network == .node, config.portMappings.contains(where: { $0.hostPort != 0 && $0.hostPort != $0.containerPort }) {
+        if config.security.namespaces.network == .node,
+            config.portMappings.contains(where: { $0.hostPort != 0 && $0.hostPort != $0.containerPort })
+        {
             throw BerthError(
-                .invalidArgument, "config.port_mappings: a pod with the host's network cannot map a port to another one")
+                .invalidArgument, "config.port_mappings: a pod with the host's network cannot map a port to another one"
+            )
         }
         if let user = config.security.namespaces.user, user.mode == .pod {
             throw BerthError(
-                .unimplemented, "config.linux.security_context.namespace_options.userns_options: "
+                .unimplemented,
+                "config.linux.security_context.namespace_options.userns_options: "
                     + "pods with their own user namespace are not supported yet")
         }
     }
 
     static func absolute(_ path: String, field: String) throws {
         let parts = FilePath(path)
-        guard parts.isAbsolute, !path.utf8.contains(0), !parts.components.contains(where: { $0.kind == .parentDirectory })
+        guard parts.isAbsolute, !path.utf8.contains(0),
+            !parts.components.contains(where: { $0.kind == .parentDirectory })
         else {
             throw BerthError.invalid(field: field, value: path, rule: "must be an absolute path without ..")
         }

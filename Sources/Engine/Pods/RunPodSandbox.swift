@@ -42,7 +42,9 @@ extension Engine {
                 try await self.store(pod: id)
             }
             try await store(pod: id)
-            rollback.onFailure("remove what was made of pod sandbox \(id)") { try await self.dismantle(pod, removing: true) }
+            rollback.onFailure("remove what was made of pod sandbox \(id)") {
+                try await self.dismantle(pod, removing: true)
+            }
 
             let hostname = Self.hostname(of: pod)
             try makePodDirectory(pod, hostname: hostname)

@@ -15,7 +15,9 @@ struct CapabilitySet {
         }
         let added = try security.addCapabilities.map { try Self.name($0, field: "add_capabilities", host) }
         let dropped = try security.dropCapabilities.map { try Self.name($0, field: "drop_capabilities", host) }
-        let raised = try security.addAmbientCapabilities.map { try Self.name($0, field: "add_ambient_capabilities", host) }
+        let raised = try security.addAmbientCapabilities.map {
+            try Self.name($0, field: "add_ambient_capabilities", host)
+        }
         var set: Set<String> = dropped.contains(Self.all) ? [] : Set(host.defaultCapabilities)
         if added.contains(Self.all) { set = Set(host.capabilities) }
         set.formUnion(added)

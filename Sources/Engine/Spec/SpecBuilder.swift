@@ -26,7 +26,8 @@ struct SpecBuilder {
     func build() throws -> RuntimeSpec {
         var spec = RuntimeSpec()
         spec.process = try process()
-        spec.root = RuntimeSpec.Root(path: layout.rootFS(of: containerID).string, readonly: config.security.readonlyRootfs)
+        spec.root = RuntimeSpec.Root(
+            path: layout.rootFS(of: containerID).string, readonly: config.security.readonlyRootfs)
         spec.mounts = try mounts()
         spec.annotations = annotations()
         spec.linux = linux()
@@ -64,7 +65,8 @@ struct SpecBuilder {
         }
         guard !arguments.isEmpty else {
             throw BerthError(
-                .invalidArgument, "neither config.command nor config.args nor the image \"\(config.image.image)\" names a command")
+                .invalidArgument,
+                "neither config.command nor config.args nor the image \"\(config.image.image)\" names a command")
         }
         return arguments
     }
@@ -92,7 +94,8 @@ struct SpecBuilder {
     private func apparmorProfile() throws -> String? {
         guard !security.privileged, case .localhost(let name)? = security.apparmor else { return nil }
         guard host.hasAppArmor else {
-            throw BerthError(.failedPrecondition, "AppArmor profile \"\(name)\" is asked for, but this kernel has no AppArmor")
+            throw BerthError(
+                .failedPrecondition, "AppArmor profile \"\(name)\" is asked for, but this kernel has no AppArmor")
         }
         return name
     }
@@ -217,7 +220,9 @@ struct SpecBuilder {
         return [
             ("/etc/hosts", layout.hosts(ofPod: pod.id)), ("/etc/hostname", layout.hostname(ofPod: pod.id)),
             ("/etc/resolv.conf", layout.resolvConf(ofPod: pod.id)),
-        ].map { RuntimeSpec.Mount(destination: $0, type: "bind", source: $1.string, options: ["rbind", "rprivate", access]) }
+        ].map {
+            RuntimeSpec.Mount(destination: $0, type: "bind", source: $1.string, options: ["rbind", "rprivate", access])
+        }
     }
 
     private func specification(of mount: ContainerMount, field: String) throws -> RuntimeSpec.Mount {
@@ -225,7 +230,8 @@ struct SpecBuilder {
         let destination = FilePath(mount.containerPath.hasPrefix("/") ? mount.containerPath : "/\(mount.containerPath)")
             .lexicallyNormalized()
         guard !destination.components.isEmpty else {
-            throw BerthError.invalid(field: "\(field).container_path", value: mount.containerPath, rule: "is the root itself")
+            throw BerthError.invalid(
+                field: "\(field).container_path", value: mount.containerPath, rule: "is the root itself")
         }
         var options = ["rbind"]
         switch mount.propagation {

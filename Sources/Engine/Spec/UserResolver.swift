@@ -44,7 +44,8 @@ struct UserResolver {
         var seen: Set<UInt32> = []
         additional = additional.filter { seen.insert($0).inserted }
         guard additional.count <= Self.groupLimit else {
-            throw BerthError(.invalidArgument, "the process would have \(additional.count) groups, more than \(Self.groupLimit)")
+            throw BerthError(
+                .invalidArgument, "the process would have \(additional.count) groups, more than \(Self.groupLimit)")
         }
         return ContainerUser(uid: uid, gid: gid, additionalGIDs: additional)
     }

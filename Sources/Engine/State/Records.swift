@@ -36,7 +36,8 @@ enum Records {
         _: Value.Type, _ payload: [UInt8], version: Int, _ what: String
     ) throws -> Value {
         guard version == Self.version else {
-            throw BerthError(.failedPrecondition, "\(what) was stored by a newer version of berthd (record version \(version))")
+            throw BerthError(
+                .failedPrecondition, "\(what) was stored by a newer version of berthd (record version \(version))")
         }
         do {
             return try StrictJSON.decode(Value.self, from: payload, what: what)

@@ -74,7 +74,9 @@ final class Registry: Sendable {
     /// - Throws: `BerthError` (`failedPrecondition`) where the container's pod is not ready.
     func insert(_ container: Container) throws {
         try state.withLock { state in
-            guard let pod = state.pods[container.podID] else { throw BerthError.notFound("pod sandbox", container.podID) }
+            guard let pod = state.pods[container.podID] else {
+                throw BerthError.notFound("pod sandbox", container.podID)
+            }
             guard pod.state.isReady else {
                 throw BerthError(.failedPrecondition, "pod sandbox \"\(pod.id)\" is \(pod.state.name), not ready")
             }

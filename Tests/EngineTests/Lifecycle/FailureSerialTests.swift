@@ -35,7 +35,8 @@ import Testing
                 case "image": $0.image = ImageRequest(image: "docker.io/library/absent:1")
                 case "program": $0.command = ["/no/such/program"]
                 case "user": $0.security.runAsUsername = "stranger"
-                case "device": $0.devices = [ContainerDevice(containerPath: "/dev/x", hostPath: "/dev/absent", permissions: "r")]
+                case "device":
+                    $0.devices = [ContainerDevice(containerPath: "/dev/x", hostPath: "/dev/absent", permissions: "r")]
                 default: $0.security.seccomp = .localhost("/no/such/profile.json")
                 }
             }

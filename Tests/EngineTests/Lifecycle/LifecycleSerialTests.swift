@@ -77,7 +77,9 @@ import Testing
             let (a, b) = try await (first, second)
             #expect(a == b)
             try await engine.startContainer(a)
-            let error = try await #require(throws: BerthError.self) { try await engine.createContainer(config, in: pod) }
+            let error = try await #require(throws: BerthError.self) {
+                try await engine.createContainer(config, in: pod)
+            }
             #expect(error.code == .alreadyExists)
             let other = try await #require(throws: BerthError.self) {
                 try await engine.runPodSandbox(fixture.podConfig("p") { $0.hostname = "other" })
@@ -188,7 +190,8 @@ import Testing
             let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
             let id = try await fixture.start("while :; do echo tick; sleep 0.02; done", in: pod)
             try await eventually("the log") { fixture.log().contains("tick") }
-            try Syscall.renameat2(fixture.scratch.appending("logs/c.log"), to: fixture.scratch.appending("logs/old.log"))
+            try Syscall.renameat2(
+                fixture.scratch.appending("logs/c.log"), to: fixture.scratch.appending("logs/old.log"))
             try await fixture.engine.reopenLog(of: id)
             try await eventually("the new log") { fixture.log().contains("tick") }
         }

@@ -13,7 +13,8 @@ import Testing
             let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
             let runs = try await fixture.start("while :; do sleep 0.05; done", name: "runs", in: pod)
             let ends = try await fixture.start("sleep 0.3; exit 9", name: "ends", in: pod)
-            let waits = try await fixture.engine.createContainer(fixture.containerConfig("exit 4", name: "waits"), in: pod)
+            let waits = try await fixture.engine.createContainer(
+                fixture.containerConfig("exit 4", name: "waits"), in: pod)
             let before = try fixture.engine.container(runs)
 
             try await fixture.engine.abandon()

@@ -24,7 +24,9 @@ import Testing
         try PodState.creating.checkTransition(to: .ready, of: "p")
         try PodState.ready.checkTransition(to: .notReady(since: 1, reason: "stopped"), of: "p")
         try PodState.notReady(since: 1, reason: "").checkTransition(to: .removing, of: "p")
-        #expect(throws: BerthError.self) { try PodState.notReady(since: 1, reason: "").checkTransition(to: .ready, of: "p") }
+        #expect(throws: BerthError.self) {
+            try PodState.notReady(since: 1, reason: "").checkTransition(to: .ready, of: "p")
+        }
     }
 
     @Test func exitsHaveTheReasonsThatKubeletsKnow() {

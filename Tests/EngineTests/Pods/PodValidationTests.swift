@@ -16,7 +16,9 @@ import Testing
         #expect(try refusal { $0.logDirectory = "logs" }.message.contains("config.log_directory"))
         #expect(try refusal { $0.cgroupParent = "/a/../b" }.message.contains("config.linux.cgroup_parent"))
         #expect(try refusal { $0.cgroupParent = "kubepods.slice" }.message.contains("systemd"))
-        #expect(try refusal { $0.dns = DNSConfig(servers: ["1.1.1.1\nsearch evil"]) }.message.contains("dns_config.servers"))
+        #expect(
+            try refusal { $0.dns = DNSConfig(servers: ["1.1.1.1\nsearch evil"]) }.message.contains("dns_config.servers")
+        )
     }
 
     @Test func onlySysctlsOfThePodsNamespacesAreAllowed() throws {

@@ -6,9 +6,12 @@ import Testing
 
 @Suite("Spec building") struct SpecBuilderTests {
     @Test(arguments: [
-        ([], [], ["/entry", "a", "b"]), ([], ["x"], ["/entry", "x"]), (["/cmd"], [], ["/cmd"]), (["/cmd"], ["x"], ["/cmd", "x"]),
+        ([], [], ["/entry", "a", "b"]), ([], ["x"], ["/entry", "x"]), (["/cmd"], [], ["/cmd"]),
+        (["/cmd"], ["x"], ["/cmd", "x"]),
     ])
-    func commandAndArgumentsCombineAsKubernetesDefines(command: [String], arguments: [String], expected: [String]) throws {
+    func commandAndArgumentsCombineAsKubernetesDefines(command: [String], arguments: [String], expected: [String])
+        throws
+    {
         var fixture = SpecFixture()
         fixture.config.command = command
         fixture.config.arguments = arguments
@@ -54,7 +57,8 @@ import Testing
         #expect(
             namespaces == [
                 .init(type: "mount"), .init(type: "pid"), .init(type: "ipc", path: "/run/b/pods/pod1/ns/ipc"),
-                .init(type: "network", path: "/run/b/pods/pod1/ns/net"), .init(type: "uts", path: "/run/b/pods/pod1/ns/uts"),
+                .init(type: "network", path: "/run/b/pods/pod1/ns/net"),
+                .init(type: "uts", path: "/run/b/pods/pod1/ns/uts"),
             ])
     }
 
@@ -88,7 +92,8 @@ import Testing
     @Test func mountsComeAfterTheirParents() throws {
         var fixture = SpecFixture()
         fixture.config.mounts = [
-            ContainerMount(containerPath: "/data/a/b", hostPath: "/x"), ContainerMount(containerPath: "/data", hostPath: "/y"),
+            ContainerMount(containerPath: "/data/a/b", hostPath: "/x"),
+            ContainerMount(containerPath: "/data", hostPath: "/y"),
         ]
         let order = try #require(try fixture.build().mounts).map(\.destination).filter { $0.hasPrefix("/data") }
         #expect(order == ["/data", "/data/a/b"])
@@ -96,7 +101,8 @@ import Testing
 
     @Test(arguments: [
         (ContainerMount.Propagation.private, false, false, ["rbind", "rprivate", "rw"]),
-        (.hostToContainer, true, false, ["rbind", "rslave", "ro"]), (.bidirectional, false, false, ["rbind", "rshared", "rw"]),
+        (.hostToContainer, true, false, ["rbind", "rslave", "ro"]),
+        (.bidirectional, false, false, ["rbind", "rshared", "rw"]),
         (.private, true, true, ["rbind", "rprivate", "rro"]),
     ])
     func mountOptionsSayPropagationAndAccess(

@@ -25,7 +25,8 @@ private struct Texts: ImageFiles {
     }
 
     @Test(arguments: [
-        ("", 0, 0, [0]), ("web", 1000, 1001, [1001, 50, 60]), ("1000", 1000, 1001, [1001, 50, 60]), ("web:logs", 1000, 50, [50, 60]),
+        ("", 0, 0, [0]), ("web", 1000, 1001, [1001, 50, 60]), ("1000", 1000, 1001, [1001, 50, 60]),
+        ("web:logs", 1000, 50, [50, 60]),
         ("4000", 4000, 0, [0]), ("4000:5000", 4000, 5000, [5000]), (":logs", 0, 50, [50]),
     ])
     func theImagesUserIsANameOrANumber(text: String, uid: UInt32, gid: UInt32, groups: [UInt32]) throws {
@@ -33,7 +34,9 @@ private struct Texts: ImageFiles {
     }
 
     @Test func theConfigsUserComesFirst() throws {
-        #expect(try resolve("root") { $0.runAsUser = 1000 } == ContainerUser(uid: 1000, gid: 1001, additionalGIDs: [1001, 50, 60]))
+        #expect(
+            try resolve("root") { $0.runAsUser = 1000 }
+                == ContainerUser(uid: 1000, gid: 1001, additionalGIDs: [1001, 50, 60]))
         #expect(try resolve("root") { $0.runAsUsername = "web" }.uid == 1000)
         #expect(
             try resolve("web") {
