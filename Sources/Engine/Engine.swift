@@ -21,6 +21,7 @@ public final class Engine: Sendable {
     let facts: HostFacts
     let host: SpecHost
     let compiler: PlanCompiler
+    let profiles = SeccompProfiles()
     let registry = Registry()
     let live = LiveContainers()
     let podSamples = PodSamples()

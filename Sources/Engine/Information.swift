@@ -44,7 +44,8 @@ extension Engine {
         let path = layout.configuration(of: container.id)
         let read = { () throws -> RuntimeSpec in
             do {
-                return try StrictJSON.decode(RuntimeSpec.self, from: Files.read(path, limit: 16 << 20), what: "\(path)")
+                let bytes = try Files.read(path, limit: 16 << 20)
+                return self.profiles.shared(try StrictJSON.decode(RuntimeSpec.self, from: bytes, what: "\(path)"))
             } catch let error as Errno {
                 throw BerthError(.internal, "could not read \(path)", cause: error)
             }

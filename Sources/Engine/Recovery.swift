@@ -33,11 +33,26 @@ extension Engine {
                     "a container's record is left alone", metadata: ["container": "\(record.id)", "error": "\(error)"])
             }
         }
+        endStrayLaunchers()
         await recoverContainers()
         await recoverPods()
         await removeStrangers()
         if restored.pods + restored.containers > 0 {
             logger.notice("recovered", metadata: ["pods": "\(restored.pods)", "containers": "\(restored.containers)"])
+        }
+    }
+
+    /// Launchers that a killed daemon had just started work on, beside our cleaning up, unless they are ended first. They
+    /// carry the ID on their command line.
+    private func endStrayLaunchers() {
+        var halfMade = Set(registry.pods().filter { $0.state == .creating }.map(\.id))
+        halfMade.formUnion(registry.containers().filter { $0.state == .creating }.map(\.id))
+        guard !halfMade.isEmpty else { return }
+        for pid in (try? ProcessStatus.all()) ?? [] {
+            guard let bytes = try? Files.read(FilePath("/proc/\(pid)/cmdline"), limit: 1 << 16) else { continue }
+            let words = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            guard words.first == "berth-launch", words.contains(where: halfMade.contains) else { continue }
+            try? Syscall.kill(pid, 9)
         }
     }
 

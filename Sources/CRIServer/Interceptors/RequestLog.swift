@@ -27,7 +27,9 @@ public struct RequestLog: ServerInterceptor {
         case .failure(let error):
             metadata["code"] = "\(error.code)"
             metadata["error"] = "\(error.message)"
-            let expected: Set<RPCError.Code> = [.notFound, .unimplemented, .invalidArgument, .cancelled]
+            let expected: Set<RPCError.Code> = [
+                .notFound, .unimplemented, .invalidArgument, .cancelled, .deadlineExceeded,
+            ]
             logger.log(
                 level: expected.contains(error.code) ? .info : .error, "\(method) failed", metadata: metadata)
         }

@@ -51,7 +51,7 @@ extension Engine {
         switch security.seccomp ?? configuration.unsetSeccomp {
         case .unconfined: return nil
         case .runtimeDefault:
-            return DefaultProfile.seccomp(capabilities: try CapabilitySet(security, host: host).permitted)
+            return profiles.standard(capabilities: try CapabilitySet(security, host: host).permitted)
         case .localhost(let name):
             let path = configuration.seccompDirectory.pushing(FilePath(name))
             do {

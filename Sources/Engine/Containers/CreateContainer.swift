@@ -57,13 +57,8 @@ extension Engine {
         return try await withRollback { rollback in
             // The record comes first: whatever is made afterwards can be found and removed after a crash.
             try registry.insert(container)
-            rollback.onFailure("forget container \(id)") {
-                self.registry.removeContainer(id)
-                self.live[id] = nil
-                try await self.store(container: id)
-            }
+            rollback.onFailure("remove what was made of container \(id)") { try await self.undo(container) }
             try await store(container: id)
-            rollback.onFailure("remove what was made of container \(id)") { try await self.dismantle(container) }
 
             let overlay = try await images.prepareRootFS(containerID: id, image: container.imageID)
             let resolver = UserResolver(files: LayeredFiles(layers: overlay.lower.map { FilePath($0) }))
@@ -96,6 +91,25 @@ extension Engine {
             publish(.created, id, pod: pod.id)
             return id
         }
+    }
+
+    /// What cannot be taken apart now stays as an exited container, so that its client sees it and removes it.
+    private func undo(_ container: Container) async throws {
+        do {
+            try await dismantle(container)
+            registry.removeContainer(container.id)
+            live[container.id] = nil
+        } catch {
+            try registry.updateContainer(container.id) {
+                $0.state = .exited(
+                    ContainerExit(
+                        code: 128, startedAt: 0, finishedAt: WallClock.now(), reason: "CreateError",
+                        message: "it could not be made, nor taken apart: \(error)"))
+            }
+            try await store(container: container.id)
+            throw error
+        }
+        try await store(container: container.id)
     }
 
     private static func logPath(_ config: ContainerConfig, in pod: PodSandbox) throws -> String {

@@ -49,7 +49,8 @@ public struct ContainerUser: Codable, Sendable, Equatable {
 ///                       │            │                      ▲           ▲
 ///                       │            ├──────────────────────┘ stopped   │
 ///                       │            └──────────────────────────────────┘ RemoveContainer (any state: kills)
-///                       └─ failed, or berthd died: (gone)
+///                       ├─ failed, or berthd died: (gone)
+///                       └─ failed, and cannot be undone: exited, reason CreateError
 public enum ContainerState: Codable, Sendable, Equatable {
     /// Named, nothing promised; what exists of it is removed by the next start of the engine.
     case creating
@@ -64,7 +65,8 @@ public enum ContainerState: Codable, Sendable, Equatable {
     func checkTransition(to next: ContainerState, of id: String) throws {
         let legal =
             switch (self, next) {
-            case (.creating, .created), (.created, .running), (.created, .exited), (.running, .exited),
+            case (.creating, .created), (.creating, .exited), (.created, .running), (.created, .exited),
+                (.running, .exited),
                 (.created, .removing), (.running, .removing), (.exited, .removing), (.removing, .removing):
                 true
             default: false

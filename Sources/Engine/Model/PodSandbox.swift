@@ -35,7 +35,8 @@ public struct PodSandbox: Codable, Sendable {
 ///     RunPodSandbox          StopPodSandbox, reboot, init died
 ///     ───────────▶ creating ──▶ ready ──────────▶ notReady ──▶ removing ──▶ (gone)
 ///                     │                               ▲            ▲
-///                     └─ failed, or berthd died: (gone)            │
+///                     ├─ failed, or berthd died: (gone)            │
+///                     └─ failed, and cannot be undone: notReady    │
 ///                                   ready ─────────────────────────┘ RemovePodSandbox
 public enum PodState: Codable, Sendable, Equatable {
     /// Named, nothing promised; what exists of it is removed by the next start of the engine.
@@ -51,7 +52,8 @@ public enum PodState: Codable, Sendable, Equatable {
     func checkTransition(to next: PodState, of id: String) throws {
         let legal =
             switch (self, next) {
-            case (.creating, .ready), (.ready, .notReady), (.ready, .removing), (.notReady, .notReady),
+            case (.creating, .ready), (.creating, .notReady), (.ready, .notReady), (.ready, .removing),
+                (.notReady, .notReady),
                 (.notReady, .removing), (.removing, .removing):
                 true
             default: false

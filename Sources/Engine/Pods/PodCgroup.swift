@@ -48,7 +48,8 @@ extension Engine {
     /// Kills what is in `cgroup` and removes it; a missing one is no error.
     func deleteCgroup(_ cgroup: Cgroup, of id: String) async throws {
         do {
-            for attempt in 0..<8 where cgroup.exists {
+            guard cgroup.exists else { return }
+            for attempt in 0..<8 {
                 try cgroup.kill()
                 do throws(Errno) {
                     try cgroup.delete(patience: 20)

@@ -37,14 +37,8 @@ extension Engine {
                 ownsCgroup: !podCgroupExists(cgroup))
             // The record comes first: whatever of the pod is made afterwards can be found and removed after a crash.
             registry.insert(pod)
-            rollback.onFailure("forget pod sandbox \(id)") {
-                self.registry.removePod(id)
-                try await self.store(pod: id)
-            }
+            rollback.onFailure("remove what was made of pod sandbox \(id)") { try await self.undo(pod) }
             try await store(pod: id)
-            rollback.onFailure("remove what was made of pod sandbox \(id)") {
-                try await self.dismantle(pod, removing: true)
-            }
 
             let hostname = Self.hostname(of: pod)
             try makePodDirectory(pod, hostname: hostname)
@@ -62,6 +56,22 @@ extension Engine {
             publish(.started, id, pod: id)
             return id
         }
+    }
+
+    /// What cannot be taken apart now (a network plugin fails, too) stays as a pod that is not ready, so that its client
+    /// sees it and tries again.
+    private func undo(_ pod: PodSandbox) async throws {
+        do {
+            try await dismantle(pod, removing: true)
+            registry.removePod(pod.id)
+        } catch {
+            try registry.updatePod(pod.id) {
+                $0.state = .notReady(since: WallClock.now(), reason: "it could not be made, nor taken apart: \(error)")
+            }
+            try await store(pod: pod.id)
+            throw error
+        }
+        try await store(pod: pod.id)
     }
 
     static func hostname(of pod: PodSandbox) -> String {

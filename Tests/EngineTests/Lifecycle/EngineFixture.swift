@@ -150,6 +150,7 @@ final class EngineFixture: Sendable {
 final class RecordingNetwork: PodNetwork {
     let connected = Mutex<Set<String>>([])
     let failure = Mutex<BerthError?>(nil)
+    let tearDownFailure = Mutex<BerthError?>(nil)
 
     func status() async -> NetworkStatus { NetworkStatus(isReady: true, provider: "fake") }
 
@@ -160,6 +161,7 @@ final class RecordingNetwork: PodNetwork {
     }
 
     func tearDown(_ request: PodNetworkRequest) async throws {
+        if let failure = tearDownFailure.withLock({ $0 }) { throw failure }
         _ = connected.withLock { $0.remove(request.podID) }
     }
 

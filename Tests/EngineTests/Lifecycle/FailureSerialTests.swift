@@ -25,6 +25,27 @@ import Testing
         }
     }
 
+    @Test func aPodThatCannotBeUndoneStaysVisibleUntilItCan() async throws {
+        try await EngineFixture.with { fixture in
+            let before = try fixture.snapshot()
+            fixture.network.failure.withLock { $0 = BerthError(.unavailable, "no address left") }
+            fixture.network.tearDownFailure.withLock { $0 = BerthError(.internal, "the plugin hangs") }
+            let error = try await #require(throws: BerthError.self) {
+                try await fixture.engine.runPodSandbox(fixture.podConfig())
+            }
+            #expect(error.message.contains("no address left"))
+            #expect(error.message.contains("the plugin hangs"))
+            let pod = try #require(fixture.engine.podSandboxes().first)
+            #expect(!pod.state.isReady)
+            await #expect(throws: BerthError.self) { try await fixture.engine.removePodSandbox(pod.id) }
+            fixture.network.tearDownFailure.withLock { $0 = nil }
+            try await fixture.engine.removePodSandbox(pod.id)
+            #expect(fixture.engine.podSandboxes().isEmpty)
+            let leftovers = try fixture.leftovers(since: before)
+            #expect(leftovers == [])
+        }
+    }
+
     @Test(arguments: ["image", "program", "user", "device", "profile"])
     func aContainerWithABad(part: String) async throws {
         try await EngineFixture.with { fixture in
