@@ -80,9 +80,11 @@ struct Storage {
         Descriptor(mediaType: .layer, digest: try content.write(tar), size: Int64(tar.count))
     }
 
-    func unpack(_ tar: [UInt8], lower: [FilePath] = [], configure: (inout LayerUnpacker) -> Void = { _ in }) async throws -> (
-        tree: FilePath, layer: UnpackedLayer
-    ) {
+    func unpack(_ tar: [UInt8], lower: [FilePath] = [], configure: (inout LayerUnpacker) -> Void = { _ in })
+        async throws -> (
+            tree: FilePath, layer: UnpackedLayer
+        )
+    {
         let layer = try layer(tar)
         var unpacker = LayerUnpacker()
         configure(&unpacker)

@@ -56,7 +56,9 @@ struct DecompressionTests {
     func refuses(compression: LayerCompression) throws {
         let compressed = try compress(Array(Self.plain.prefix(200_000)), compression)
         for length in [0, 1, 3, 10, 11, compressed.count / 2, compressed.count - 1] {
-            #expect(throws: BerthError.self, "\(length)") { try decompress(Array(compressed.prefix(length)), compression) }
+            #expect(throws: BerthError.self, "\(length)") {
+                try decompress(Array(compressed.prefix(length)), compression)
+            }
         }
         #expect(throws: BerthError.self) { try decompress(compressed + Array("garbage and more".utf8), compression) }
         #expect(throws: BerthError.self) { try decompress(Array("not compressed at all".utf8), compression) }

@@ -31,7 +31,8 @@ struct ImageUnpackerTests {
         let storage = try Storage()
         let layers = try layers(storage, 5)
         let unpacker = ImageUnpacker(content: storage.content, snapshotter: storage.snapshotter)
-        let top = try #require(try await unpacker.unpack(layers: layers, diffIDs: layers.map(\.digest), labels: ["k": "v"]))
+        let top = try #require(
+            try await unpacker.unpack(layers: layers, diffIDs: layers.map(\.digest), labels: ["k": "v"]))
         #expect(try await storage.snapshotter.list().count == 5)
         #expect(try await storage.snapshotter.layerDirectories(top.description).count == 5)
         #expect(try await storage.snapshotter.info(top.description).labels == ["k": "v"])

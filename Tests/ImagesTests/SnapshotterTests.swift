@@ -52,7 +52,9 @@ struct SnapshotterTests {
         let target = try scratch.directory("mnt")
         try Syscall.mount(
             source: "overlay", target: target, type: "overlay", flags: [],
-            data: "lowerdir=\(third.lower.joined(separator: ":")),upperdir=\(third.upper ?? ""),workdir=\(third.work ?? "")")
+            data:
+                "lowerdir=\(third.lower.joined(separator: ":")),upperdir=\(third.upper ?? ""),workdir=\(third.work ?? "")"
+        )
         defer { try? Syscall.umount2(target, .detach) }
         #expect(try Files.list(target) == ["one", "two"])
 

@@ -15,7 +15,9 @@ extension LayerCompression {
         if start.starts(with: [0x1f, 0x8b]) { return .gzip }
         if start.starts(with: [0x28, 0xb5, 0x2f, 0xfd]) { return .zstd }
         // A skippable frame of zstd: 0x184D2A50 to 0x184D2A5F, little-endian.
-        if start.dropFirst().starts(with: [0x2a, 0x4d, 0x18]), let first = start.first, first & 0xf0 == 0x50 { return .zstd }
+        if start.dropFirst().starts(with: [0x2a, 0x4d, 0x18]), let first = start.first, first & 0xf0 == 0x50 {
+            return .zstd
+        }
         return .plain
     }
 }

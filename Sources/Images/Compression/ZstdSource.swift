@@ -47,7 +47,8 @@ final class ZstdSource: ByteSource {
             let result = ZSTD_decompressStream(context, &output, &source)
             guard ZSTD_isError(result) == 0 else {
                 throw BerthError(
-                    .invalidArgument, "zstd stream is damaged: \(String(cString: ZSTD_getErrorName(result)).lowercased())")
+                    .invalidArgument,
+                    "zstd stream is damaged: \(String(cString: ZSTD_getErrorName(result)).lowercased())")
             }
             inputStart = source.pos
             insideFrame = result != 0

@@ -83,7 +83,8 @@ public final class ContentStore: Sendable {
     public func read(_ digest: Digest, limit: Int) throws -> [UInt8] {
         let reader = try open(digest)
         guard reader.size <= Int64(limit) else {
-            throw BerthError(.resourceExhausted, "blob \(digest) has \(reader.size) bytes, more than the limit of \(limit)")
+            throw BerthError(
+                .resourceExhausted, "blob \(digest) has \(reader.size) bytes, more than the limit of \(limit)")
         }
         let bytes = try reader.read(at: 0, count: limit)
         guard try Digest.of(bytes, algorithm: digest.algorithm) == digest else {
@@ -149,7 +150,8 @@ public final class ContentStore: Sendable {
     public func ingests() throws -> [IngestWriter.Status] {
         let directory = try OwnedDescriptor.directory(ingestDirectory)
         return try EntryCalls.names(in: directory.fd).compactMap { name in
-            let path = ingestDirectory.appending(String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
+            let path = ingestDirectory.appending(
+                String(decoding: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
             return IngestWriter.status(at: path)
         }
     }

@@ -139,7 +139,8 @@ public final class IngestWriter: Sendable {
             let digest = try writing.hasher.digest()
             if let expected, expected != digest {
                 throw BerthError(
-                    .failedPrecondition, "content \"\(reference)\" has digest \(digest) instead of the expected \(expected)")
+                    .failedPrecondition,
+                    "content \"\(reference)\" has digest \(digest) instead of the expected \(expected)")
             }
             if !store.contains(digest) { try name(digest) }
             writing.closed = true

@@ -84,7 +84,8 @@ private final class TreeWalk {
     private func walk(_ directory: OwnedDescriptor, _ path: LayerPath, depth: Int) throws {
         guard depth < Self.depthLimit else {
             throw BerthError(
-                .resourceExhausted, "\(TarReader.shown(path.bytes)): directories are nested more than \(Self.depthLimit) deep")
+                .resourceExhausted,
+                "\(TarReader.shown(path.bytes)): directories are nested more than \(Self.depthLimit) deep")
         }
         let names = try EntryCalls.names(in: directory.fd).sorted { left, right in
             left.lexicographicallyPrecedes(right) { UInt8(bitPattern: $0) < UInt8(bitPattern: $1) }
@@ -102,12 +103,13 @@ private final class TreeWalk {
     private func write(_ directory: OwnedDescriptor, _ name: [CChar], _ path: LayerPath, _ depth: Int) throws {
         let status = try EntryCalls.status(directory.fd, name)
         if status.isOverlayWhiteout {
-            try tar.add(marker(path.parent.appending(Whiteout.prefix + path.name), status))
+            try tar.add(TarEntry(path: path.parent.appending(Whiteout.prefix + path.name).bytes, mode: 0))
             return
         }
         guard !path.name.starts(with: Whiteout.prefix) else {
             throw BerthError(
-                .invalidArgument, "\(TarReader.shown(path.bytes)): a name that starts with .wh. means a deletion in layers")
+                .invalidArgument,
+                "\(TarReader.shown(path.bytes)): a name that starts with .wh. means a deletion in layers")
         }
         guard let kind = Self.kind(of: status) else { return }
         var entry = TarEntry(
@@ -143,15 +145,14 @@ private final class TreeWalk {
     ) throws {
         guard try EntryCalls.attribute(directory.fd, name, "trusted.overlay.redirect") == nil else {
             throw BerthError(
-                .unimplemented, "\(TarReader.shown(path.bytes)): a directory that was renamed by overlayfs cannot be made a layer yet")
+                .unimplemented,
+                "\(TarReader.shown(path.bytes)): a directory that was renamed by overlayfs cannot be made a layer yet")
         }
         var entry = entry
         entry.path.append(UInt8(ascii: "/"))
         try tar.add(entry)
         if try EntryCalls.attribute(directory.fd, name, Whiteout.opaqueAttribute) == [UInt8(ascii: "y")] {
-            var opaque = TarEntry(path: path.appending(Whiteout.opaqueMarker).bytes, mode: 0)
-            opaque.modifiedSeconds = entry.modifiedSeconds
-            try tar.add(opaque)
+            try tar.add(TarEntry(path: path.appending(Whiteout.opaqueMarker).bytes, mode: 0))
         }
         let child = OwnedDescriptor(
             try EntryCalls.open(directory.fd, name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
@@ -168,7 +169,8 @@ private final class TreeWalk {
         try tar.begin(entry)
         var offset: Int64 = 0
         while offset < size {
-            let wanted = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(min(Int64(buffer.count), size - offset))])
+            let wanted = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[..<Int(min(Int64(buffer.count), size - offset))])
             let count = try EntryCalls.read(file.fd, at: offset, into: wanted)
             guard count > 0 else {
                 throw BerthError(.aborted, "\(TarReader.shown(entry.path)): the file shrank while it was read")
@@ -177,10 +179,6 @@ private final class TreeWalk {
             offset += Int64(count)
         }
         try tar.end()
-    }
-
-    private func marker(_ path: LayerPath, _ status: EntryStatus) -> TarEntry {
-        TarEntry(path: path.bytes, mode: 0, modifiedSeconds: status.modifiedSeconds)
     }
 
     /// Those that a layer may set again; overlayfs's own and the host's labels are not the snapshot's.

@@ -115,7 +115,8 @@ public struct OverlaySnapshotter: Snapshotter {
     public func commit(_ key: String, as name: String, labels: [String: String]) async throws {
         let info = try await metadata.get(key)
         guard info.kind == .active else {
-            throw BerthError(.failedPrecondition, "snapshot \"\(key)\" is \(info.kind.rawValue) and cannot be committed")
+            throw BerthError(
+                .failedPrecondition, "snapshot \"\(key)\" is \(info.kind.rawValue) and cannot be committed")
         }
         let tree = tree(info.id)
         let usage = try await BlockingWork.run {

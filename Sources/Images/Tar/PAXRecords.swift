@@ -80,7 +80,9 @@ struct PAXRecords {
 
     private func number(_ value: ArraySlice<UInt8>, _ what: String) throws -> Int64? {
         if value.isEmpty { return nil }
-        guard value.count <= 20, let number = Int64(String(decoding: value, as: UTF8.self)) else { throw malformed(what) }
+        guard value.count <= 20, let number = Int64(String(decoding: value, as: UTF8.self)) else {
+            throw malformed(what)
+        }
         return number
     }
 

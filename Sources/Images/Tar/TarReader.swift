@@ -110,7 +110,8 @@ final class TarReader {
             return nil
         }
         guard try TarHeader.checksumMatches(block) else {
-            throw BerthError(.invalidArgument, "tar header has a wrong checksum: this is no tar archive, or it is damaged")
+            throw BerthError(
+                .invalidArgument, "tar header has a wrong checksum: this is no tar archive, or it is damaged")
         }
         typealias Field = TarHeader.Field
         var entry = TarEntry()
@@ -135,8 +136,10 @@ final class TarReader {
         guard size >= 0 else { throw TarHeader.malformed("size") }
         let type = block[Field.type]
         if type == UInt8(ascii: "3") || type == UInt8(ascii: "4") {
-            entry.deviceMajor = try Self.identifier(TarHeader.number(block, Field.major, "device number"), "device number")
-            entry.deviceMinor = try Self.identifier(TarHeader.number(block, Field.minor, "device number"), "device number")
+            entry.deviceMajor = try Self.identifier(
+                TarHeader.number(block, Field.major, "device number"), "device number")
+            entry.deviceMinor = try Self.identifier(
+                TarHeader.number(block, Field.minor, "device number"), "device number")
         }
         return Parsed(type: type, size: size, entry: entry)
     }
@@ -161,7 +164,8 @@ final class TarReader {
         case UInt8(ascii: "5"): entry.kind = .directory
         case UInt8(ascii: "6"): entry.kind = .fifo
         case UInt8(ascii: "S"):
-            throw BerthError(.unimplemented, "\(Self.shown(entry.path)): sparse files in tar archives are not supported")
+            throw BerthError(
+                .unimplemented, "\(Self.shown(entry.path)): sparse files in tar archives are not supported")
         default:
             throw BerthError(
                 .invalidArgument, "\(Self.shown(entry.path)): tar entry has unknown type \(Self.shown([type]))")

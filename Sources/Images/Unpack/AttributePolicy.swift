@@ -13,9 +13,12 @@ enum AttributePolicy {
         if name.starts(with: Self.trustedOverlay) || name.starts(with: Self.userOverlay) {
             throw BerthError(
                 .invalidArgument,
-                "\(TarReader.shown(path)): attribute \(TarReader.shown(name)) is refused: layers must not steer overlayfs")
+                "\(TarReader.shown(path)): attribute \(TarReader.shown(name)) is refused: layers must not steer overlayfs"
+            )
         }
-        if name.elementsEqual(Self.capability) || name.starts(with: Self.user) || name.starts(with: Self.acl) { return .set }
+        if name.elementsEqual(Self.capability) || name.starts(with: Self.user) || name.starts(with: Self.acl) {
+            return .set
+        }
         return .ignore
     }
 

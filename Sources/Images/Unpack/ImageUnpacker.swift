@@ -104,7 +104,8 @@ public final class ImageUnpacker: Sendable {
 
     private func unpack(
         _ layers: [Layer], over parent: Digest?, _ labels: [String: String],
-        _ source: (@Sendable (Descriptor) async throws -> LayerSource)?, _ downloaded: (@Sendable () async throws -> Void)?
+        _ source: (@Sendable (Descriptor) async throws -> LayerSource)?,
+        _ downloaded: (@Sendable () async throws -> Void)?
     ) async throws {
         var stagings: [LayerStaging] = []
         do {

@@ -46,7 +46,8 @@ public struct LayerUnpacker: Sendable {
     /// - Throws: `BerthError`: `invalidArgument` for a malformed or hostile archive; `dataLoss` if the digest is not
     ///   `diffID`; `resourceExhausted` beyond a limit or on a full disk. What is in `tree` then is to be thrown away.
     public func unpack(
-        _ blob: BlobReader, mediaType: MediaType, into tree: FilePath, lower: [FilePath] = [], expecting diffID: Digest? = nil
+        _ blob: BlobReader, mediaType: MediaType, into tree: FilePath, lower: [FilePath] = [],
+        expecting diffID: Digest? = nil
     ) async throws -> UnpackedLayer {
         try await unpack(.blob(blob), mediaType: mediaType, into: tree, lower: lower, expecting: diffID)
     }

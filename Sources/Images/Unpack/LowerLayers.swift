@@ -49,7 +49,9 @@ struct LowerLayers {
             guard let status = try present(current.fd, name) else { return opaque ? .hidden : .missing }
             if status.isOverlayWhiteout { return .hidden }
             guard status.kind == .directory else { return .other }
-            if try EntryCalls.attribute(current.fd, name, Whiteout.opaqueAttribute) == [UInt8(ascii: "y")] { opaque = true }
+            if try EntryCalls.attribute(current.fd, name, Whiteout.opaqueAttribute) == [UInt8(ascii: "y")] {
+                opaque = true
+            }
             let next = try EntryCalls.open(current.fd, name, flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             current = OwnedDescriptor(next)
         }
@@ -79,7 +81,8 @@ extension TreeWriter {
             case .other:
                 throw LayerNeedsParents(
                     reason: BerthError(
-                        .invalidArgument, "\(TarReader.shown(path.bytes)): used as a directory, but a lower layer has something else"))
+                        .invalidArgument,
+                        "\(TarReader.shown(path.bytes)): used as a directory, but a lower layer has something else"))
             }
         }
     }

@@ -25,7 +25,8 @@ enum MergedTree {
             guard Glibc.chdir(base.string) == 0 else { throw Errno(rawValue: errno) }
             let options = [
                 "lowerdir=" + lower.map { escaped(relative($0, to: base)) }.joined(separator: ":"),
-                "upperdir=" + escaped(relative(tree, to: base)), "workdir=" + escaped(relative(work, to: base)), "index=off",
+                "upperdir=" + escaped(relative(tree, to: base)), "workdir=" + escaped(relative(work, to: base)),
+                "index=off",
             ]
             try Syscall.mount(
                 source: "overlay", target: target, type: "overlay", flags: [], data: options.joined(separator: ","))

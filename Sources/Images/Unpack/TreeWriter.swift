@@ -122,11 +122,13 @@ final class TreeWriter {
         let target = try LayerPath(hardLinkTarget: entry.linkTarget)
         guard !target.isRoot, target != path else {
             throw BerthError(
-                .invalidArgument, "\(TarReader.shown(entry.path)): hard link to \(TarReader.shown(entry.linkTarget)) is refused")
+                .invalidArgument,
+                "\(TarReader.shown(entry.path)): hard link to \(TarReader.shown(entry.linkTarget)) is refused")
         }
         let missing = BerthError(
             .invalidArgument,
-            "\(TarReader.shown(entry.path)): hard link to \(TarReader.shown(entry.linkTarget)), which does not exist in the image")
+            "\(TarReader.shown(entry.path)): hard link to \(TarReader.shown(entry.linkTarget)), which does not exist in the image"
+        )
         let targetName = target.name.terminated
         guard let targetParent = try existingDirectory(target.parent),
             let status = try Self.status(targetParent, targetName)
@@ -157,12 +159,15 @@ final class TreeWriter {
         }
         guard !(entry.kind == .characterDevice && entry.deviceMajor == 0 && entry.deviceMinor == 0) else {
             throw BerthError(
-                .invalidArgument, "\(TarReader.shown(entry.path)): a character device 0:0 is refused: overlayfs would take it as a deletion")
+                .invalidArgument,
+                "\(TarReader.shown(entry.path)): a character device 0:0 is refused: overlayfs would take it as a deletion"
+            )
         }
         guard entry.deviceMajor < 1 << 12, entry.deviceMinor < 1 << 20 else {
             throw BerthError(
                 .invalidArgument,
-                "\(TarReader.shown(entry.path)): device number \(entry.deviceMajor):\(entry.deviceMinor) is out of range")
+                "\(TarReader.shown(entry.path)): device number \(entry.deviceMajor):\(entry.deviceMinor) is out of range"
+            )
         }
         try replacing(parent, name, path) {
             try EntryCalls.makeNode(

@@ -54,7 +54,9 @@ extension EntryCalls {
                 return
             }
             list = [UInt8](unsafeUninitializedCapacity: size) { buffer, initialized in
-                let count = buffer.withMemoryRebound(to: CChar.self) { berth_llistxattr(path, $0.baseAddress, $0.count) }
+                let count = buffer.withMemoryRebound(to: CChar.self) {
+                    berth_llistxattr(path, $0.baseAddress, $0.count)
+                }
                 if count < 0 { failure = Errno(rawValue: CInt(truncatingIfNeeded: -count)) }
                 initialized = max(0, count)
             }

@@ -51,7 +51,9 @@ public struct ImageReference: Hashable, Sendable {
         }
         if domain == "index.docker.io" { domain = "docker.io" }
         var repository = String(path)
-        if domain == "docker.io", !repository.contains("/"), !repository.isEmpty { repository = "library/\(repository)" }
+        if domain == "docker.io", !repository.contains("/"), !repository.isEmpty {
+            repository = "library/\(repository)"
+        }
         guard Self.isRepository(repository) else {
             throw refuse("has a malformed repository: lower-case [a-z0-9] words joined by . _ __ - or /")
         }
@@ -125,7 +127,8 @@ extension ImageReference {
         if host.hasPrefix("[") {
             guard let end = host.firstIndex(of: "]") else { return false }
             let address = host[host.index(after: host.startIndex)..<end].utf8
-            guard !address.isEmpty, address.allSatisfy({ isHexByte($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".") })
+            guard !address.isEmpty,
+                address.allSatisfy({ isHexByte($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".") })
             else { return false }
             host = host[host.index(after: end)...]
             return host.isEmpty || (host.first == ":" && isPort(host.dropFirst()))
@@ -142,7 +145,9 @@ extension ImageReference {
     }
 
     private static func isPort(_ text: Substring) -> Bool {
-        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
+        guard (1...5).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            return false
+        }
         return UInt16(text) != nil
     }
 

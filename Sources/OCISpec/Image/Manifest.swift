@@ -85,7 +85,8 @@ public enum ImageDocument: Hashable, Sendable {
         let looksLikeIndex = shape.manifests != nil
         let looksLikeManifest = shape.layers != nil || shape.config != nil || shape.fsLayers != nil
         guard !(looksLikeIndex && looksLikeManifest) else {
-            throw BerthError(.invalidArgument, "\(what): is both a manifest and an index, so its meaning is not certain")
+            throw BerthError(
+                .invalidArgument, "\(what): is both a manifest and an index, so its meaning is not certain")
         }
         if mediaType.isIndex {
             guard looksLikeIndex || !looksLikeManifest else {

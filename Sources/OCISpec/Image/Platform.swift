@@ -30,19 +30,19 @@ public struct Platform: Hashable, Sendable, Codable {
     /// The platform that this program was built for.
     public static var host: Platform {
         #if arch(x86_64)
-            Platform(os: "linux", architecture: "amd64")
+        Platform(os: "linux", architecture: "amd64")
         #elseif arch(arm64)
-            Platform(os: "linux", architecture: "arm64")
+        Platform(os: "linux", architecture: "arm64")
         #elseif arch(arm)
-            Platform(os: "linux", architecture: "arm", variant: "v7")
+        Platform(os: "linux", architecture: "arm", variant: "v7")
         #elseif arch(i386)
-            Platform(os: "linux", architecture: "386")
+        Platform(os: "linux", architecture: "386")
         #elseif arch(powerpc64le)
-            Platform(os: "linux", architecture: "ppc64le")
+        Platform(os: "linux", architecture: "ppc64le")
         #elseif arch(s390x)
-            Platform(os: "linux", architecture: "s390x")
+        Platform(os: "linux", architecture: "s390x")
         #else
-            Platform(os: "linux", architecture: "riscv64")
+        Platform(os: "linux", architecture: "riscv64")
         #endif
     }
 }

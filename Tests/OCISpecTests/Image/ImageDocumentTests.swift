@@ -34,13 +34,17 @@ struct ImageDocumentTests {
             (#"{"schemaVersion":2,"config":D,"layers":[]}"#, .imageIndex),
             (#"{"schemaVersion":1,"config":D,"layers":[]}"#, .imageManifest),
             (#"{"config":D,"layers":[]}"#, .imageManifest),
-            (#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","config":D,"layers":[]}"#, .imageManifest),
+            (
+                #"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","config":D,"layers":[]}"#,
+                .imageManifest
+            ),
             (#"{"schemaVersion":2,"config":D}"#, .imageManifest),
             (#"{"schemaVersion":2,"config":D,"layers":[{"digest":"sha256:xx","size":1}]}"#, .imageManifest),
             (#"{"schemaVersion":2,"config":D,"layers":[{"digest":"N","size":-1}]}"#, .imageManifest),
             (#"{"schemaVersion":2,"config":D,"layers":[{"digest":"md5:00","size":1}]}"#, .imageManifest),
             (#"{"schemaVersion":2,"config":D,"layers":[],"layers":[]}"#, .imageManifest),
-            (#"[]"#, .imageManifest), ("", .imageManifest), ("{", .imageManifest), (#"{"schemaVersion":2}"#, .layerGzip),
+            (#"[]"#, .imageManifest), ("", .imageManifest), ("{", .imageManifest),
+            (#"{"schemaVersion":2}"#, .layerGzip),
         ])
     func refuses(text: String, type: MediaType) {
         let document = text.replacing("D", with: Self.descriptor).replacing("N", with: Self.digest)
@@ -56,7 +60,8 @@ struct ImageDocumentTests {
 
     @Test("Docker's null fields are nothing")
     func dockerNulls() throws {
-        let text = #"{"architecture":"amd64","os":"linux","config":{"Env":null,"Cmd":null,"Labels":null,"Volumes":{"/v":{}}},"rootfs":{"type":"layers","diff_ids":["\#(Self.digest)"]}}"#
+        let text =
+            #"{"architecture":"amd64","os":"linux","config":{"Env":null,"Cmd":null,"Labels":null,"Volumes":{"/v":{}}},"rootfs":{"type":"layers","diff_ids":["\#(Self.digest)"]}}"#
         let config = try ImageConfig.decode(Array(text.utf8), what: "config")
         #expect(config.config?.env == nil)
         #expect(config.config?.volumes?.keys.first == "/v")
@@ -67,8 +72,10 @@ struct ImageDocumentTests {
         "platforms match with their variants",
         arguments: [
             ("linux/amd64", ["linux/arm64", "linux/amd64"], 1), ("linux/arm/v7", ["linux/arm/v5", "linux/arm/v6"], 1),
-            ("linux/arm/v6", ["linux/arm/v7", "linux/arm/v6"], 1), ("linux/arm64", ["linux/arm/v7", "linux/arm64/v8"], 1),
-            ("linux/x86_64", ["unknown/unknown", "linux/amd64"], 1), ("linux/amd64", ["windows/amd64", "linux/386"], -1),
+            ("linux/arm/v6", ["linux/arm/v7", "linux/arm/v6"], 1),
+            ("linux/arm64", ["linux/arm/v7", "linux/arm64/v8"], 1),
+            ("linux/x86_64", ["unknown/unknown", "linux/amd64"], 1),
+            ("linux/amd64", ["windows/amd64", "linux/386"], -1),
             ("linux/amd64/v3", ["linux/amd64", "linux/amd64/v2", "linux/amd64/v4"], 1),
         ])
     func choosesPlatform(wanted: String, offered: [String], expected: Int) throws {

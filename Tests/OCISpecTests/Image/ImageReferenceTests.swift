@@ -31,7 +31,8 @@ struct ImageReferenceTests {
     @Test(
         "malformed references are refused",
         arguments: [
-            "", " ", "nginx ", "Nginx", "docker.io/", "/nginx", "nginx:", "nginx:-x", "nginx:.x", "a/../b", "a//b", "a/b/",
+            "", " ", "nginx ", "Nginx", "docker.io/", "/nginx", "nginx:", "nginx:-x", "nginx:.x", "a/../b", "a//b",
+            "a/b/",
             "nginx@", "nginx@sha256:12", "nginx@md5:\(hex)", "-a", "a-", "a..b", "a___b", "a._b", "host:port/app",
             "host:99999/app", "[::1/app", "[zz]:1/app", "h_st.io/app", hex, "nginx\nx", "nginx\u{0}", "näme",
             String(repeating: "a", count: 256), "a:" + String(repeating: "t", count: 129),
