@@ -16,8 +16,8 @@ programs:
 	swift build --quiet
 	@mkdir -p bin/debug
 	@folder=$$(swift build --show-bin-path); for program in $(programs) berth-oci; do \
-		ln -sf "$$folder/$$program" bin/debug/$$program; done
-	@ln -sf ../berth-launch bin/debug/berth-launch
+		ln -f "$$folder/$$program" bin/debug/$$program; done
+	@ln -f bin/berth-launch bin/debug/berth-launch
 else
 swift_release := swift build -c release --static-swift-stdlib -Xlinker -s
 # Static to the last library, so that it starts in a millisecond; in a folder of its own, since the flag is for all modules.

@@ -12,7 +12,7 @@ internal import Testing
         (".process.args = []", "process.args"),
         (".process.capabilities.bounding = [\"CAP_NONE_SUCH\"]", "CAP_NONE_SUCH"),
         (".process.rlimits = [{\"type\": \"RLIMIT_NONE\", \"soft\": 1, \"hard\": 1}]", "RLIMIT_NONE"),
-        (".mounts += [{\"destination\": \"/x\", \"type\": \"nosuchfs\", \"source\": \"none\"}]", "nosuchfs"),
+        (".mounts += [{\"destination\": \"/tmp\", \"type\": \"nosuchfs\", \"source\": \"none\"}]", "nosuchfs"),
         (".process.args = [\"/no/such/program\"]", "/no/such/program"),
     ])
     func brokenConfigurationNamesTheFieldAndLeavesNothing(_ change: String, _ word: String) async throws {

@@ -115,7 +115,7 @@ actor Daemon {
             let child = folder.appending(name)
             if (try? Syscall.stat(child))?.kind == .directory { removeCgroup(child) }
         }
-        try? Syscall.unlinkat(folder, directory: true)
+        try? Syscall.unlinkat(folder, removeDirectory: true)
     }
 
     func removeAllPods() async throws {
