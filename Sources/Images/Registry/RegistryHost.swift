@@ -31,7 +31,7 @@ struct RegistryHost: Sendable, Hashable {
         }
         let host = RegistryAddress.authority(of: address)
         guard RegistryAddress.hasScheme(address, "http") || RegistryAddress.hasScheme(address, "https"),
-            !host.isEmpty, host.utf8.allSatisfy(Self.isHostByte),
+            Self.isHost(host),
             address.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), !address.contains(where: { "?#\\\"".contains($0) })
         else {
             throw BerthError.invalid(
@@ -60,6 +60,18 @@ struct RegistryHost: Sendable, Hashable {
         return host == "localhost" || host == "::1"
             || (host.hasPrefix("127.")
                 && host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (0x30...0x39).contains($0) })
+    }
+
+    private static func isHost(_ text: String) -> Bool {
+        guard let first = text.first, text.utf8.allSatisfy(isHostByte) else { return false }
+        let port: Substring
+        if first == "[" {
+            guard let end = text.firstIndex(of: "]") else { return false }
+            port = text[end...].dropFirst()
+        } else {
+            port = text.drop { $0 != ":" }
+        }
+        return first != ":" && (port.isEmpty || (port.first == ":" && UInt16(port.dropFirst()) != nil))
     }
 
     private static func isHostByte(_ byte: UInt8) -> Bool {

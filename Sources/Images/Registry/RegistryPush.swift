@@ -98,10 +98,10 @@ struct RegistryPush {
         var request = session.request("blobs/\(blob.digest)")
         request.method = .HEAD
         let response = try await session.send(request)
-        await client.drain(response)
         switch response.status.code {
-        case 200: return true
-        case 404: return false
+        case 200, 404:
+            await client.drain(response)
+            return response.status.code == 200
         default: throw await session.failure(response, what: "blob \(blob.digest)")
         }
     }
