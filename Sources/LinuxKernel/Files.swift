@@ -18,17 +18,26 @@ public enum Files {
         if size > limit { throw .fileTooLarge }
         var room = max(size + 1, 4096)
         while true {
-            let start = bytes.count
-            bytes.append(contentsOf: repeatElement(0, count: min(room, limit + 1 - start)))
-            let space = bytes.count - start
-            let taken = try Syscall.call {
-                bytes.withUnsafeMutableBytes { Glibc.read(fd.rawValue, $0.baseAddress! + start, space) }
-            }
-            bytes.removeLast(space - taken)
-            if taken == 0 { return bytes }
+            let chunk = try readOnce(fd, room: min(room, limit + 1 - bytes.count))
+            if chunk.isEmpty { return bytes }
+            if bytes.isEmpty { bytes = chunk } else { bytes += chunk }
             if bytes.count > limit { throw .fileTooLarge }
             room = max(4096, bytes.count)
         }
+    }
+
+    /// One read(2); empty at the end of the file.
+    static func readOnce(_ fd: FileDescriptor, room: Int) throws(Errno) -> [UInt8] {
+        var failure: Errno?
+        let bytes = [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
+            do throws(Errno) {
+                count = try Syscall.call { Glibc.read(fd.rawValue, buffer.baseAddress, room) }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return bytes
     }
 
     /// A small text file (procfs, sysfs, cgroupfs) without its last newline.

@@ -178,25 +178,27 @@ public struct Cgroup: Sendable {
     /// SIGKILL for every process in it and its descendants: cgroup.kill where there is one, else frozen meanwhile so
     /// that no fork escapes. Returns when it is told, not when they are gone.
     public func kill() throws(Errno) {
+        var told = false
         if let directory = unifiedDirectory, Files.exists(directory) {
             do throws(Errno) {
                 try Files.writeKernelFile(directory.appending("cgroup.kill"), "1")
-                if layout == .unified { return }
+                told = true
             } catch .noSuchFileOrDirectory {
                 // Before Linux 5.14.
             }
         }
-        let remaining = try pids(recursive: true)
-        if remaining.isEmpty { return }
-        let frozen = (try? freeze()) != nil
+        if told && layout == .unified { return }
+        // With v1 controllers a process may be in theirs alone.
+        if try pids(recursive: true).isEmpty { return }
+        let frozen = !told && (try? setFrozen(true, attempts: 50)) != nil
         defer { if frozen { try? thaw() } }
         for pid in try pids(recursive: true) {
             do throws(Errno) { try Syscall.kill(pid, SIGKILL) } catch .noSuchProcess {}
         }
     }
 
-    public func freeze() throws(Errno) { try setFrozen(true) }
-    public func thaw() throws(Errno) { try setFrozen(false) }
+    public func freeze() throws(Errno) { try setFrozen(true, attempts: 1000) }
+    public func thaw() throws(Errno) { try setFrozen(false, attempts: 1000) }
 
     public var isFrozen: Bool {
         if let directory = freezerDirectory {
@@ -211,12 +213,12 @@ public struct Cgroup: Sendable {
         directories.first { $0.hierarchy.controllers.contains("freezer") && !$0.hierarchy.isUnified }?.path
     }
 
-    private func setFrozen(_ frozen: Bool) throws(Errno) {
+    private func setFrozen(_ frozen: Bool, attempts: Int) throws(Errno) {
         if let directory = freezerDirectory {
             let file = directory.appending("freezer.state")
             let wanted = frozen ? "FROZEN" : "THAWED"
             // A v1 freeze can hang half-way (FREEZING) on a new task; thawing for a moment lets it through.
-            for attempt in 0..<1000 {
+            for attempt in 0..<attempts {
                 try Files.writeKernelFile(file, wanted)
                 if try Files.readText(file) == wanted { return }
                 if frozen, attempt % 50 == 49 { try Files.writeKernelFile(file, "THAWED") }
@@ -228,7 +230,7 @@ public struct Cgroup: Sendable {
         guard let directory = unifiedDirectory else { throw .notSupported }
         try Files.writeKernelFile(directory.appending("cgroup.freeze"), frozen ? "1" : "0")
         guard frozen else { return }
-        for attempt in 0..<1000 {
+        for attempt in 0..<attempts {
             let events = try Files.readText(directory.appending("cgroup.events"))
             if events.contains("frozen 1") { return }
             usleep(attempt < 10 ? 100 : 2000)
@@ -253,8 +255,8 @@ public struct Cgroup: Sendable {
             } catch .noSuchFileOrDirectory {
                 return
             } catch .resourceBusy {
-                for child in try children(path) { try remove(child, patience: patience) }
                 if waited >= patience * 1000 { throw .resourceBusy }
+                for child in try children(path) { try remove(child, patience: patience) }
             }
             usleep(UInt32(pause))
             waited += pause

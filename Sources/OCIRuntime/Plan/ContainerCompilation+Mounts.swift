@@ -13,13 +13,13 @@ extension ContainerCompilation {
 
     /// /dev is made read-only when its devices are there.
     static func isDev(_ mount: RuntimeSpec.Mount) -> Bool {
-        FilePath(mount.destination).lexicallyNormalized() == "/dev"
+        destination(mount) == "/dev"
     }
 
     private mutating func add(_ mount: RuntimeSpec.Mount, field: String) throws {
         var options = MountOptions(mount.options ?? [])
         if mount.type == "bind" { options.isBind = true }
-        let target = destination(mount)
+        let target = Self.destination(mount)
         if target == "/" {
             throw BerthError.invalid(
                 field: "config.json: \(field).destination", value: mount.destination, rule: "must not be the root")
@@ -40,7 +40,7 @@ extension ContainerCompilation {
     }
 
     /// Relative destinations are meant from the root (specification 1.0).
-    private func destination(_ mount: RuntimeSpec.Mount) -> String {
+    private static func destination(_ mount: RuntimeSpec.Mount) -> String {
         let path = FilePath(mount.destination)
         return (path.isAbsolute ? path : FilePath("/").pushing(path)).lexicallyNormalized().string
     }

@@ -129,6 +129,10 @@ struct ContainerCompilation {
 
     private mutating func joinNamespaces() {
         if !namespaces.isNewOrJoined(.user) { joinCgroups(asChild: true) }
+        if namespaces.joinedByHost.contains(where: { $0.0 == .user }) {
+            // It came into the user namespace with the host's ids, which have no name there.
+            steps.child("become root of the user namespace", .setUser(.init()))
+        }
         for (type, path) in namespaces.joinedByChild {
             steps.child("join the \(type.name) namespace of \(path)", .joinNamespace(.with {
                 $0.type = type.rawValue

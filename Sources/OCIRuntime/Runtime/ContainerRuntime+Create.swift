@@ -102,7 +102,7 @@ extension ContainerRuntime {
             try Syscall.mknodat(directory.appending("exec.fifo"), mode: 0o010622)
             try Syscall.fchmodat(directory.appending("exec.fifo"), mode: 0o622)
         }
-        let process = try Launcher.locate().launchBlocking(plan, descriptors: Self.descriptors(options))
+        let process = try launcher().launchBlocking(plan, descriptors: Self.descriptors(options))
         for warning in process.warnings { Self.warn(warning.description) }
         do {
             try DeviceRules.attach(spec, to: cgroup)
@@ -112,7 +112,7 @@ extension ContainerRuntime {
                 cgroupPath: cgroup.path, annotations: spec.annotations)
             try Files.writeAtomically(directory.appending("state.json"), try StrictJSON.encode(stored))
             if let pidFile = options.pidFile { try Files.writeAtomically(pidFile, Array("\(process.pid)".utf8), mode: 0o644) }
-            return (KnownContainer(directory: directory, stored: stored, cgroup: cgroup), process)
+            return (KnownContainer(directory: directory, stored: stored, cgroup: cgroup, specification: spec), process)
         } catch {
             abandon(process, cgroup)
             throw BerthError.wrapping(error, "record container \(id)")

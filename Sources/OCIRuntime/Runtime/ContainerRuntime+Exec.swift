@@ -32,7 +32,7 @@ extension ContainerRuntime {
         compile.preservedDescriptors = UInt32(clamping: options.preservedDescriptors)
         let plan = try PlanCompiler(facts: HostFacts.detect()).compileExec(
             process: process, container: target, options: compile)
-        let launched = try Launcher.locate().launchBlocking(plan, descriptors: Self.descriptors(options))
+        let launched = try launcher().launchBlocking(plan, descriptors: Self.descriptors(options))
         for warning in launched.warnings { Self.warn(warning.description) }
         if let pidFile = options.pidFile {
             try Files.writeAtomically(pidFile, Array("\(launched.pid)".utf8), mode: 0o644)

@@ -7,10 +7,15 @@ public import SystemPackage
 public struct ContainerRuntime: Sendable {
     /// ROOT/ID/{state.json, config.json, exec.fifo} for each container.
     public let root: FilePath
+    private let configuredLauncher: Launcher?
 
-    public init(root: FilePath) {
+    /// - Parameter launcher: `nil`: the program that is found beside this one.
+    public init(root: FilePath, launcher: Launcher? = nil) {
         self.root = root
+        configuredLauncher = launcher
     }
+
+    func launcher() throws -> Launcher { try configuredLauncher ?? Launcher.locate() }
 
     static let specificationLimit = 16 << 20
 
@@ -170,8 +175,13 @@ public struct ContainerRuntime: Sendable {
 
     func destroy(_ container: KnownContainer) throws {
         let spec = try? container.specification()
-        if (try? container.cgroup.pids())?.isEmpty == false { try? container.cgroup.kill() }
-        try container.cgroup.delete()
+        do {
+            try container.cgroup.cgroup.delete(patience: 0)
+        } catch {
+            // Somebody is left in it, or below it.
+            try? container.cgroup.kill()
+            try container.cgroup.delete()
+        }
         var state = container.state()
         state.status = .stopped
         state.pid = 0

@@ -41,6 +41,15 @@ public struct KnownContainer: Sendable {
     public let directory: FilePath
     public let stored: StoredContainer
     public let cgroup: ContainerCgroup
+    /// Where the one who made it still has it.
+    var knownSpecification: RuntimeSpec?
+
+    init(directory: FilePath, stored: StoredContainer, cgroup: ContainerCgroup, specification: RuntimeSpec? = nil) {
+        self.directory = directory
+        self.stored = stored
+        self.cgroup = cgroup
+        knownSpecification = specification
+    }
 
     public var id: String { stored.id }
     public var fifo: FilePath { directory.appending("exec.fifo") }
@@ -64,7 +73,7 @@ public struct KnownContainer: Sendable {
     }
 
     public func specification() throws -> RuntimeSpec {
-        try ContainerRuntime.readSpecification(directory.appending("config.json"))
+        try knownSpecification ?? ContainerRuntime.readSpecification(directory.appending("config.json"))
     }
 
     /// A descriptor of the first process, if it is the one that was created and still lives.

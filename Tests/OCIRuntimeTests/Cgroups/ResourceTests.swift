@@ -1,0 +1,55 @@
+internal import LinuxKernel
+internal import OCIRuntime
+internal import OCISpec
+internal import Testing
+
+@Suite struct ResourceTests {
+    @Test(arguments: [(2, 1), (1024, 39), (262_144, 10_000), (0, 1), (1_000_000, 10_000)] as [(UInt64, UInt64)])
+    func sharesBecomeWeights(shares: UInt64, weight: UInt64) {
+        #expect(ResourceWrites.weight(shares: shares) == weight)
+    }
+
+    @Test func swapOfV1IsMemoryAndSwapAndOfV2SwapAlone() throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.memory = .init()
+        resources.memory?.limit = 100
+        resources.memory?.swap = 300
+        let v2 = try ResourceWrites.compile(resources, on: Hosts.unified.cgroups)
+        #expect(v2.contains(CgroupWrite("memory", "memory.swap.max", "200")))
+        #expect(v2.contains(CgroupWrite("memory", "memory.max", "100")))
+        let v1 = try ResourceWrites.compile(resources, on: Hosts.hybrid.cgroups)
+        #expect(v1.map(\.file) == ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"])
+        #expect(v1.last?.value == "300")
+    }
+
+    @Test func noLimitIsMaxOnV2AndMinusOneOnV1() throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.memory = .init()
+        resources.memory?.limit = -1
+        resources.pids = .init(limit: -1)
+        let v2 = try ResourceWrites.compile(resources, on: Hosts.unified.cgroups)
+        #expect(v2 == [CgroupWrite("memory", "memory.max", "max"), CgroupWrite("pids", "pids.max", "max")])
+        let v1 = try ResourceWrites.compile(resources, on: Hosts.hybrid.cgroups)
+        #expect(v1.first == CgroupWrite("memory", "memory.limit_in_bytes", "-1"))
+    }
+
+    @Test func nothingIsWrittenForWhatIsZeroOrAbsent() throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.memory = .init()
+        resources.memory?.limit = 0
+        resources.cpu = .init()
+        resources.cpu?.shares = 0
+        resources.cpu?.cpus = ""
+        resources.blockIO = .init()
+        #expect(try ResourceWrites.compile(resources, on: Hosts.unified.cgroups) == [])
+    }
+
+    @Test func aRuleForEverythingStartsAnew() {
+        let writes = DeviceRules.legacyWrites([
+            .init(allow: true, type: "c", major: 1, minor: 3, access: "rwm"), .init(allow: false, access: "rwm"),
+            .init(allow: true, type: "b", major: 8, minor: nil, access: "r"),
+        ])
+        #expect(writes.map(\.value) == ["a", "b 8:* r"])
+        #expect(writes.map(\.file) == ["devices.deny", "devices.allow"])
+    }
+}
