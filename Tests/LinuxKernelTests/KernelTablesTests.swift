@@ -27,7 +27,8 @@ internal import Testing
 @Suite struct ProcessStatusTests {
     @Test func aCommandMayHoldParenthesesAndSpaces() throws {
         let status = try #require(
-            ProcessStatus.parse("12 (a) R (b c)) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 0 0 18446744073709551615"))
+            ProcessStatus.parse(
+                "12 (a) R (b c)) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 0 0 18446744073709551615"))
         #expect(status.command == "a) R (b c)")
         #expect(status.parent == 1)
         #expect(status.startTime == 4242)
@@ -113,7 +114,7 @@ internal import Testing
             try? parent.delete()
         }
         let child = try Spawn.spawn(
-            executable: "/bin/sh", arguments: ["sh", "-c", "sleep 1000 & wait"], environment: ["PATH=/bin:/usr/bin"])
+            executable: "/bin/sh", arguments: ["sh", "-c", "exec sleep 1000"], environment: ["PATH=/bin:/usr/bin"])
         try cgroup.add(pid: child.pid)
         #expect(try cgroup.pids().contains(child.pid))
         #expect(try parent.pids(recursive: true).contains(child.pid))
@@ -146,9 +147,11 @@ internal import Testing
 }
 
 @Suite struct NamespaceThreadTests {
-    @Test(.enabled(if: Syscall.effectiveUserID == 0)) func aBodyRunsInTheOtherNamespaceAndThisThreadStays() async throws {
+    @Test(.enabled(if: Syscall.effectiveUserID == 0)) func aBodyRunsInTheOtherNamespaceAndThisThreadStays() async throws
+    {
         let child = try Spawn.spawn(
-            executable: "/usr/bin/unshare", arguments: ["unshare", "--uts", "sh", "-c", "hostname inside; exec sleep 1000"],
+            executable: "/usr/bin/unshare",
+            arguments: ["unshare", "--uts", "sh", "-c", "hostname inside; exec sleep 1000"],
             environment: ["PATH=/bin:/usr/bin"])
         defer {
             try? child.signal(9)

@@ -57,7 +57,8 @@ public struct ContainerCgroup: Sendable {
             try cgroup.apply(orderedForUpdate(writes))
         } catch let error as CgroupFailure {
             throw BerthError(
-                error.error == .notPermitted || error.error == .permissionDenied ? .permissionDenied : .failedPrecondition,
+                error.error == .notPermitted || error.error == .permissionDenied
+                    ? .permissionDenied : .failedPrecondition,
                 "update cgroup \(path)", cause: error)
         }
     }

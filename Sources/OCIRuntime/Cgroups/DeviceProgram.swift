@@ -18,13 +18,17 @@ struct DeviceProgram {
         emit(0x74, destination: 3, immediate: 16)  // w3: access
         loadWord(4, offset: 4)
         loadWord(5, offset: 8)
-        for rule in rules.reversed() { add(rule) }
+        for rule in rules.reversed() {
+            // The verifier refuses what cannot be reached: nothing stands behind a rule that fits everything.
+            if add(rule) { return }
+        }
         // No rule fits: refused.
         emit(0xb4, destination: 0, immediate: 0)
         emit(0x95)
     }
 
-    private mutating func add(_ rule: DeviceRules.Rule) {
+    /// - Returns: whether it fits every access.
+    private mutating func add(_ rule: DeviceRules.Rule) -> Bool {
         var tests: [(code: UInt8, destination: UInt8, source: UInt8, immediate: Int32)] = []
         switch rule.type ?? "a" {
         case "b": tests.append((0x55, 2, 0, 1))
@@ -55,6 +59,7 @@ struct DeviceProgram {
         }
         emit(0xb4, destination: 0, immediate: rule.allow ? 1 : 0)
         emit(0x95)
+        return tests.isEmpty && !partial
     }
 
     /// r = *(u32 *)(r1 + offset). The context's pointer is lost when w1 is used, so all loads stand first.
@@ -68,6 +73,11 @@ struct DeviceProgram {
         instructions.append(
             UInt64(code) | UInt64(destination | source << 4) << 8 | UInt64(UInt16(bitPattern: offset)) << 16
                 | UInt64(UInt32(bitPattern: immediate)) << 32)
+    }
+
+    /// Whether this kernel takes such programs at all (CONFIG_CGROUP_BPF).
+    static var isSupported: Bool {
+        (try? Syscall.loadDeviceProgram(DeviceProgram([]).instructions)) != nil
     }
 
     func attach(to cgroup: FilePath) throws(Errno) {

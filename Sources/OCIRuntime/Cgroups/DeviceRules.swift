@@ -1,4 +1,5 @@
 internal import Core
+internal import SystemPackage
 public import LinuxKernel
 public import OCISpec
 
@@ -64,6 +65,10 @@ public enum DeviceRules {
         guard !rules.isEmpty else { return }
         do {
             try DeviceProgram(rules).attach(to: path)
+        } catch Errno.invalidArgument where !DeviceProgram.isSupported {
+            ContainerRuntime.warn(
+                "the devices of cgroup \(cgroup.path) are not limited: this kernel has no BPF_CGROUP_DEVICE (CONFIG_CGROUP_BPF)"
+            )
         } catch {
             throw BerthError(.failedPrecondition, "limit the devices of cgroup \(cgroup.path)", cause: error)
         }

@@ -30,7 +30,8 @@ public struct ResourceWrites {
     private func isUnified(_ controller: String, for field: String) throws -> Bool {
         if let hierarchy = cgroups.hierarchy(of: controller) { return hierarchy.isUnified }
         throw BerthError(
-            .failedPrecondition, "config.json: linux.resources.\(field): this host has no \(controller) cgroup controller")
+            .failedPrecondition,
+            "config.json: linux.resources.\(field): this host has no \(controller) cgroup controller")
     }
 
     private mutating func set(_ controller: String, _ file: String, _ value: String) {
@@ -66,7 +67,8 @@ public struct ResourceWrites {
             if limit <= 0 {
                 throw BerthError(
                     .invalidArgument,
-                    "config.json: linux.resources.memory.swap: \(swap) without a memory limit means nothing on cgroup v2")
+                    "config.json: linux.resources.memory.swap: \(swap) without a memory limit means nothing on cgroup v2"
+                )
             }
             set("memory", "memory.swap.max", "\(swap - limit)")
         }
@@ -137,14 +139,20 @@ public struct ResourceWrites {
     }
 
     private mutating func add(_ io: RuntimeSpec.Linux.Resources.BlockIO) throws {
-        let throttles: [(field: String, v1: String, v2: String, list: [RuntimeSpec.Linux.Resources.BlockIO.ThrottleDevice])] = [
-            ("throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps", io.throttleReadBpsDevice ?? []),
-            ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps", io.throttleWriteBpsDevice ?? []),
-            ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops", io.throttleReadIOPSDevice ?? []),
-            ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops", io.throttleWriteIOPSDevice ?? []),
-        ]
+        let throttles:
+            [(field: String, v1: String, v2: String, list: [RuntimeSpec.Linux.Resources.BlockIO.ThrottleDevice])] = [
+                ("throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps", io.throttleReadBpsDevice ?? []),
+                ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps", io.throttleWriteBpsDevice ?? []),
+                ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops", io.throttleReadIOPSDevice ?? []),
+                (
+                    "throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops",
+                    io.throttleWriteIOPSDevice ?? []
+                ),
+            ]
         let weights = io.weightDevice ?? []
-        guard (io.weight ?? 0) != 0 || (io.leafWeight ?? 0) != 0 || !weights.isEmpty || throttles.contains(where: { !$0.list.isEmpty })
+        guard
+            (io.weight ?? 0) != 0 || (io.leafWeight ?? 0) != 0 || !weights.isEmpty
+                || throttles.contains(where: { !$0.list.isEmpty })
         else { return }
         let unified = cgroups.hierarchy(of: "blkio") == nil
         _ = try isUnified(unified ? "io" : "blkio", for: "blockIO")
@@ -152,7 +160,9 @@ public struct ResourceWrites {
             if (io.leafWeight ?? 0) != 0 { throw refuse("blockIO.leafWeight", "cgroup v2 has no leaf weights") }
             if let weight = io.weight, weight != 0 { set("io", "io.bfq.weight", "\(weight)") }
             for device in weights {
-                if let weight = device.weight { set("io", "io.bfq.weight", "\(device.major):\(device.minor) \(weight)") }
+                if let weight = device.weight {
+                    set("io", "io.bfq.weight", "\(device.major):\(device.minor) \(weight)")
+                }
             }
             for throttle in throttles {
                 for device in throttle.list {
@@ -219,7 +229,8 @@ public struct ResourceWrites {
             let controller = file.split(separator: ".").first.map(String.init) ?? ""
             guard !file.contains("/"), file.contains("."), file != "cgroup.procs", file != "cgroup.threads" else {
                 throw BerthError.invalid(
-                    field: "config.json: linux.resources.unified", value: file, rule: "is no file of a cgroup v2 controller")
+                    field: "config.json: linux.resources.unified", value: file,
+                    rule: "is no file of a cgroup v2 controller")
             }
             if controller != "cgroup" { _ = try isUnified(controller, for: "unified[\"\(file)\"]") }
             for line in value.split(separator: "\n") { set(controller, file, String(line)) }

@@ -67,7 +67,8 @@ extension ContainerRuntime {
             throw BerthError(.invalidArgument, "read \(file)", cause: error)
         }
         return (
-            try StrictJSON.decode(RuntimeSpec.self, from: bytes, what: file.string, limit: Self.specificationLimit), bytes
+            try StrictJSON.decode(RuntimeSpec.self, from: bytes, what: file.string, limit: Self.specificationLimit),
+            bytes
         )
     }
 
@@ -111,7 +112,9 @@ extension ContainerRuntime {
                 rootfs: rootfs(spec, bundle), created: Timestamp.now(), owner: Syscall.effectiveUserID,
                 cgroupPath: cgroup.path, annotations: spec.annotations)
             try Files.writeAtomically(directory.appending("state.json"), try StrictJSON.encode(stored))
-            if let pidFile = options.pidFile { try Files.writeAtomically(pidFile, Array("\(process.pid)".utf8), mode: 0o644) }
+            if let pidFile = options.pidFile {
+                try Files.writeAtomically(pidFile, Array("\(process.pid)".utf8), mode: 0o644)
+            }
             return (KnownContainer(directory: directory, stored: stored, cgroup: cgroup, specification: spec), process)
         } catch {
             abandon(process, cgroup)
@@ -134,7 +137,9 @@ extension ContainerRuntime {
     /// stop ours.
     private func refuseLiveCgroup(_ cgroup: ContainerCgroup) throws {
         guard cgroup.cgroup.exists else { return }
-        if cgroup.isFrozen { throw BerthError(.failedPrecondition, "container's cgroup unexpectedly frozen: \(cgroup.path)") }
+        if cgroup.isFrozen {
+            throw BerthError(.failedPrecondition, "container's cgroup unexpectedly frozen: \(cgroup.path)")
+        }
         if try !cgroup.pids().isEmpty {
             throw BerthError(.failedPrecondition, "container's cgroup is not empty: \(cgroup.path) has processes")
         }

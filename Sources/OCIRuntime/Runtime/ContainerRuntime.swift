@@ -40,7 +40,8 @@ public struct ContainerRuntime: Sendable {
         guard stored.version == StoredContainer.currentVersion else {
             throw BerthError(
                 .failedPrecondition,
-                "state of container \(id) has version \(stored.version); this program knows \(StoredContainer.currentVersion)")
+                "state of container \(id) has version \(stored.version); this program knows \(StoredContainer.currentVersion)"
+            )
         }
         let cgroup = try ContainerCgroup(host: try CgroupHost.detect(), path: stored.cgroupPath, id: id)
         return KnownContainer(directory: directory, stored: stored, cgroup: cgroup)
@@ -139,7 +140,8 @@ public struct ContainerRuntime: Sendable {
         default:
             guard force else {
                 throw BerthError(
-                    .failedPrecondition, "cannot delete container \(container.id) that is not stopped: \(status.rawValue)")
+                    .failedPrecondition,
+                    "cannot delete container \(container.id) that is not stopped: \(status.rawValue)")
             }
             try killAndWait(container)
         }

@@ -37,7 +37,8 @@ public enum HookRunner {
             let text = String(decoding: bytes.suffix(outputLimit), as: UTF8.self)
                 .split(whereSeparator: \.isNewline).joined(separator: "; ")
             throw BerthError(
-                .failedPrecondition, "\(kind) hook \(hook.path): ended with status \(status.code)\(text.isEmpty ? "" : ": \(text)")")
+                .failedPrecondition,
+                "\(kind) hook \(hook.path): ended with status \(status.code)\(text.isEmpty ? "" : ": \(text)")")
         }
     }
 }

@@ -20,6 +20,8 @@ public struct RuntimeFeatures: Encodable, Sendable {
         annotations = [
             "io.github.seccomp.libseccomp.version": SeccompProfile.libraryVersion,
             "dev.berth.cgroup.layout": facts.cgroups.layout.rawValue,
+            "dev.berth.cgroup.devices":
+                facts.cgroups.hierarchy(of: "devices") != nil ? "files" : DeviceProgram.isSupported ? "bpf" : "none",
             "dev.berth.cgroup.controllers": facts.cgroups.controllers.joined(separator: ","),
             "dev.berth.capability.sys_resource":
                 facts.capabilities & Capability.sysResource.bit != 0 ? "true" : "false",
