@@ -98,7 +98,7 @@ struct TarWriterTests {
 
     @Test("every length of a PAX record counts itself")
     func recordLengths() throws {
-        for count in 80..<1100 {
+        for count in Array(80..<110) + Array(960..<1010) {
             let entry = TarEntry(
                 path: [UInt8](repeating: 0x61, count: 101), linkTarget: [],
                 attributes: [.init(name: [0x75], value: [UInt8](repeating: 0x78, count: count))])

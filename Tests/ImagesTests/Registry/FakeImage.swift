@@ -14,7 +14,7 @@ struct FakeImage: Sendable {
     private let blobs: [String: [UInt8]]
 
     init(layers sizes: [Int] = [100_000], platform: Platform = .host) throws {
-        layers = sizes.map { size in (0..<size).map { _ in UInt8.random(in: 0...255) } }
+        layers = sizes.map(Self.noise)
         config = try StrictJSON.encode(
             ImageConfig(platform: platform, rootfs: .init(diffIDs: layers.map { try Digest.of($0) })))
         manifest = try StrictJSON.encode(
@@ -24,6 +24,21 @@ struct FakeImage: Sendable {
         manifestDigest = try Digest.of(manifest)
         blobs = Dictionary(
             try (layers + [config]).map { ("\(try Digest.of($0))", $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Bytes that nobody else has, quick to make: the generator of Marsaglia's "Xorshift RNGs" with 64 bits.
+    private static func noise(_ count: Int) -> [UInt8] {
+        var state = UInt64.random(in: 1...UInt64.max)
+        return [UInt8](unsafeUninitializedCapacity: count + 7) { buffer, initialized in
+            let raw = UnsafeMutableRawBufferPointer(buffer)
+            for offset in stride(from: 0, to: count, by: 8) {
+                state ^= state << 13
+                state ^= state >> 7
+                state ^= state << 17
+                raw.storeBytes(of: state, toByteOffset: offset, as: UInt64.self)
+            }
+            initialized = count
+        }
     }
 
     static func descriptor(_ type: MediaType, _ bytes: [UInt8]) throws -> Descriptor {
