@@ -68,7 +68,8 @@ struct ToolsTests {
         let fixture = try await ImageFixture(below: storage.scratch.path)
         let docker = storage.scratch.appending("docker.tar").string
         try await Command.run(
-            "skopeo", ["copy", "--insecure-policy", "oci:\(fixture.layout):v1", "docker-archive:\(docker):example.com/box:v2"])
+            "skopeo",
+            ["copy", "--insecure-policy", "oci:\(fixture.layout):v1", "docker-archive:\(docker):example.com/box:v2"])
         let direct = try ArchiveImport(content: storage.content).read(from: FilePath(fixture.archive))
         let files = try await tree(storage, try #require(direct.first).target, key: "direct")
 
