@@ -67,9 +67,12 @@ public enum Spawn {
     ) -> Result {
         let copies: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) } + [nil]
         defer { for copy in copies { free(copy) } }
-        return copies.withUnsafeBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { preconditionFailure("an array of one element has an address") }
-            return body(base)
+        return withUnsafeTemporaryAllocation(
+            of: UnsafeMutablePointer<CChar>?.self, capacity: copies.count
+        ) { buffer in
+            _ = buffer.initialize(from: copies)
+            // Never empty: the terminating null is there.
+            return body(UnsafePointer(buffer.baseAddress.unsafelyUnwrapped))
         }
     }
 }

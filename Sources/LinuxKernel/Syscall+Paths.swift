@@ -3,6 +3,9 @@ internal import Glibc
 public import SystemPackage
 
 extension Syscall {
+    /// `AT_EMPTY_PATH`.
+    private static let emptyPath: Int32 = 0x1000
+
     /// openat2(2); the descriptor is close-on-exec.
     public static func openat2(
         _ directory: FileDescriptor, _ path: FilePath, _ flags: OpenFlags, mode: UInt32 = 0,
@@ -141,7 +144,7 @@ extension Syscall {
     ) throws(Errno) {
         try call {
             path.withPlatformString {
-                Glibc.fchownat(directory.rawValue, $0, uid, gid, AT_SYMLINK_NOFOLLOW | 0x1000 /* AT_EMPTY_PATH */)
+                Glibc.fchownat(directory.rawValue, $0, uid, gid, AT_SYMLINK_NOFOLLOW | emptyPath)
             }
         }
     }

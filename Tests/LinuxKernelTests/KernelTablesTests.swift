@@ -160,7 +160,8 @@ internal import Testing
         let file = FilePath("/proc/\(child.pid)/ns/uts")
         let read: @Sendable () throws -> String = { try Files.readText("/proc/sys/kernel/hostname") }
         let own = try read()
-        try await eventually("the other hostname") {
+        // Tests that block share the few threads of the pool.
+        try await eventually("the other hostname", within: .seconds(60)) {
             let namespace = try Syscall.open(file, .readOnly)
             return try await NamespaceThread.run(in: namespace.fd, type: .uts, read) == "inside"
         }

@@ -54,7 +54,10 @@ enum BerthOCI {
             complain("\(error)")
             Output.end(1)
         }
-        guard let name = rest.first, let type = Verbs.find(name) else {
+        if !globals.showVersion, let name = rest.first, let action = QuickArguments.action(name, rest.dropFirst()) {
+            return carryOut(globals, action)
+        }
+        guard !globals.showVersion, let name = rest.first, let type = Verbs.find(name) else {
             RootCommand.main(globals.showVersion ? ["--version"] : Array(rest))
             return
         }
@@ -64,10 +67,14 @@ enum BerthOCI {
         } catch {
             type.exit(withError: error)
         }
+        carryOut(globals, verb.perform)
+    }
+
+    private static func carryOut(_ globals: GlobalOptions, _ action: (GlobalOptions) throws -> Void) {
         let log = Log(globals)
         ContainerRuntime.warn = { log.write("warning", $0) }
         do {
-            try verb.perform(globals)
+            try action(globals)
         } catch {
             log.fail("\(error)")
             Output.end(1)

@@ -29,25 +29,29 @@ struct BundleOptions: ParsableArguments {
         }
     }
 
-    var path: FilePath { GlobalOptions.absolute(bundle) }
-
-    var runOptions: RunOptions {
+    var request: BundleRequest {
         var options = RunOptions()
         options.consoleSocket = consoleSocket.map { GlobalOptions.absolute($0) }
         options.pidFile = pidFile.map { GlobalOptions.absolute($0) }
         options.preservedDescriptors = preserveFds
         options.noPivot = noPivot
         options.noNewKeyring = noNewKeyring
-        return options
+        return BundleRequest(path: GlobalOptions.absolute(bundle), options: options)
     }
+}
+
+/// What a container is made of, and how.
+struct BundleRequest {
+    var path: FilePath
+    var options: RunOptions
 
     /// A terminal of a process that nobody waits for needs a socket to send it to; one that is waited for does not.
     func checkConsole(terminal: Bool, detached: Bool) throws {
-        if terminal, detached, consoleSocket == nil {
+        if terminal, detached, options.consoleSocket == nil {
             throw BerthError(
                 .invalidArgument, "cannot allocate tty if berth-oci will detach without setting console socket")
         }
-        if consoleSocket != nil, !terminal || !detached {
+        if options.consoleSocket != nil, !terminal || !detached {
             throw BerthError(
                 .invalidArgument, "cannot use console socket if berth-oci will not detach or allocate tty")
         }

@@ -91,7 +91,9 @@ final class TerminalRelay {
 
     private static func copy(from: FileDescriptor, to: FileDescriptor) -> Bool {
         var buffer = [UInt8](repeating: 0, count: 32 * 1024)
-        guard let count = try? buffer.withUnsafeMutableBytes({ try from.read(into: $0) }), count > 0 else { return false }
+        guard let count = try? buffer.withUnsafeMutableBytes({ try from.read(into: $0) }), count > 0 else {
+            return false
+        }
         return (try? to.writeAll(buffer[..<count])) != nil
     }
 }

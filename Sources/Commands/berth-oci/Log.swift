@@ -20,8 +20,9 @@ struct Log: Sendable {
 
     func write(_ level: String, _ message: String) {
         let line = line(level, message)
-        guard let file, let descriptor = try? FileDescriptor.open(
-            file, .writeOnly, options: [.append, .create, .closeOnExec], permissions: .ownerReadWrite)
+        guard let file,
+            let descriptor = try? FileDescriptor.open(
+                file, .writeOnly, options: [.append, .create, .closeOnExec], permissions: .ownerReadWrite)
         else {
             Output.error(line, newline: false)
             return

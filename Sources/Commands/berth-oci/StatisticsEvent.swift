@@ -67,7 +67,8 @@ struct StatisticsEvent: Encodable {
             usage = Entry(
                 limit: memory.limit ?? UInt64.max, usage: memory.usage, max: memory.maxUsage, failcnt: memory.failures)
             swap = Entry(
-                limit: memory.swapLimit ?? UInt64.max, usage: memory.usage + memory.swap, max: memory.maxUsage, failcnt: 0)
+                limit: memory.swapLimit ?? UInt64.max, usage: memory.usage + memory.swap, max: memory.maxUsage,
+                failcnt: 0)
             raw = memory.raw
         }
     }

@@ -28,13 +28,17 @@ extension ContainerCompilation {
     private mutating func limit(_ write: CgroupWrite) throws {
         guard let directory = cgroup.cgroup.directory(of: write.controller) else {
             throw BerthError(
-                .failedPrecondition, "config.json: linux.resources: this host has no \(write.controller) cgroup controller")
+                .failedPrecondition,
+                "config.json: linux.resources: this host has no \(write.controller) cgroup controller")
         }
         let path = directory.path.appending(write.file).string
-        steps.host("set \(write.file) to \(write.value)", .writeFile(.with {
-            $0.path = path
-            $0.value = Array(write.value.utf8).data
-        }))
+        steps.host(
+            "set \(write.file) to \(write.value)",
+            .writeFile(
+                .with {
+                    $0.path = path
+                    $0.value = Array(write.value.utf8).data
+                }))
     }
 
     /// - Parameter asChild: the process writes itself to each v1 cgroup, which is cheaper; a process in a user namespace
@@ -61,18 +65,26 @@ struct CgroupSteps {
                 delegate(directory, &steps)
                 continue
             }
-            steps.host("make cgroup \(directory.path)", .makeDirectory(.with {
-                $0.path = directory.path.string
-                $0.mode = 0o755
-            }))
-            guard hierarchy.controllers.contains("cpuset"), let cpuset = survey?.cpuset ?? facts.cpuset else { continue }
+            steps.host(
+                "make cgroup \(directory.path)",
+                .makeDirectory(
+                    .with {
+                        $0.path = directory.path.string
+                        $0.mode = 0o755
+                    }))
+            guard hierarchy.controllers.contains("cpuset"), let cpuset = survey?.cpuset ?? facts.cpuset else {
+                continue
+            }
             // A v1 cpuset takes no process before it has CPUs and memory nodes.
             for path in missing(directory) {
                 for (file, value) in [("cpuset.cpus", cpuset.cpus), ("cpuset.mems", cpuset.mems)] {
-                    steps.host("set \(file) of \(path.lastComponent?.string ?? "/")", .writeFile(.with {
-                        $0.path = path.appending(file).string
-                        $0.value = Array(value.utf8).data
-                    }))
+                    steps.host(
+                        "set \(file) of \(path.lastComponent?.string ?? "/")",
+                        .writeFile(
+                            .with {
+                                $0.path = path.appending(file).string
+                                $0.value = Array(value.utf8).data
+                            }))
                 }
             }
         }
@@ -92,22 +104,31 @@ struct CgroupSteps {
             let value = controllers.map { "+\($0)" }.joined(separator: " ")
             for parent in parents.reversed() {
                 if parent != hierarchy.mountpoint {
-                    steps.host("make cgroup \(parent)", .makeDirectory(.with {
-                        $0.path = parent.string
-                        $0.mode = 0o755
-                    }))
+                    steps.host(
+                        "make cgroup \(parent)",
+                        .makeDirectory(
+                            .with {
+                                $0.path = parent.string
+                                $0.mode = 0o755
+                            }))
                 }
                 // Refused where a cgroup has processes itself; a limit that needs it then fails by its own name.
-                steps.host("hand down controllers of \(parent)", optional: true, .writeFile(.with {
-                    $0.path = parent.appending("cgroup.subtree_control").string
-                    $0.value = Array(value.utf8).data
-                }))
+                steps.host(
+                    "hand down controllers of \(parent)", optional: true,
+                    .writeFile(
+                        .with {
+                            $0.path = parent.appending("cgroup.subtree_control").string
+                            $0.value = Array(value.utf8).data
+                        }))
             }
         }
-        steps.host("make cgroup \(directory.path)", .makeDirectory(.with {
-            $0.path = directory.path.string
-            $0.mode = 0o755
-        }))
+        steps.host(
+            "make cgroup \(directory.path)",
+            .makeDirectory(
+                .with {
+                    $0.path = directory.path.string
+                    $0.mode = 0o755
+                }))
     }
 
     private func missing(_ directory: Cgroup.Directory) -> [FilePath] {

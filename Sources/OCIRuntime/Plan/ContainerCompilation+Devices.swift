@@ -23,10 +23,11 @@ extension ContainerCompilation {
 
     mutating func makeDevices() throws {
         let dev = (spec.mounts ?? []).last(where: Self.isDev)
-        let isBound = dev.map { mount in
-            let options = MountOptions(mount.options ?? [])
-            return options.isBind || mount.type == "bind"
-        } ?? false
+        let isBound =
+            dev.map { mount in
+                let options = MountOptions(mount.options ?? [])
+                return options.isBind || mount.type == "bind"
+            } ?? false
         // The host's own /dev: it has them, and must not be changed.
         guard !isBound else { return }
 
@@ -34,16 +35,22 @@ extension ContainerCompilation {
         for device in Self.defaultDevices where !own.contains(where: { $0.path == device.path }) { make(device) }
         for device in own { make(device) }
         for (target, path) in Self.links {
-            steps.child("link \(path)", .makeSymlink(.with {
-                $0.target = target
-                $0.path = path
-            }))
+            steps.child(
+                "link \(path)",
+                .makeSymlink(
+                    .with {
+                        $0.target = target
+                        $0.path = path
+                    }))
         }
         if let dev, MountOptions(dev.options ?? []).flags.contains(.readOnly) {
-            steps.child("make /dev read-only", .setMountAttributes(.with {
-                $0.target = "/dev"
-                $0.setAttributes = MountAttributes.readOnly.rawValue
-            }))
+            steps.child(
+                "make /dev read-only",
+                .setMountAttributes(
+                    .with {
+                        $0.target = "/dev"
+                        $0.setAttributes = MountAttributes.readOnly.rawValue
+                    }))
         }
     }
 
@@ -54,15 +61,18 @@ extension ContainerCompilation {
             case "p": 0o010000
             default: 0o020000
             }
-        steps.child("make the device \(device.path)", .makeNode(.with {
-            $0.path = device.path
-            $0.mode = type | (device.fileMode.map { $0 & 0o7777 } ?? 0o666)
-            $0.major = UInt32(truncatingIfNeeded: device.major ?? 0)
-            $0.minor = UInt32(truncatingIfNeeded: device.minor ?? 0)
-            $0.uid = device.uid ?? 0
-            $0.gid = device.gid ?? 0
-            // mknod(2) of a device is refused in a user namespace.
-            $0.bind = namespaces.isNewOrJoined(.user) && device.type != "p"
-        }))
+        steps.child(
+            "make the device \(device.path)",
+            .makeNode(
+                .with {
+                    $0.path = device.path
+                    $0.mode = type | (device.fileMode.map { $0 & 0o7777 } ?? 0o666)
+                    $0.major = UInt32(truncatingIfNeeded: device.major ?? 0)
+                    $0.minor = UInt32(truncatingIfNeeded: device.minor ?? 0)
+                    $0.uid = device.uid ?? 0
+                    $0.gid = device.gid ?? 0
+                    // mknod(2) of a device is refused in a user namespace.
+                    $0.bind = namespaces.isNewOrJoined(.user) && device.type != "p"
+                }))
     }
 }

@@ -48,27 +48,38 @@ extension ContainerCompilation {
     /// What one mount(2) cannot do: propagation, recursive attributes.
     private mutating func finish(_ options: MountOptions, _ target: String) {
         for propagation in options.propagation {
-            steps.child("set the propagation of \(target)", .setPropagation(.with {
-                $0.target = target
-                $0.propagation = propagation.rawValue
-            }))
+            steps.child(
+                "set the propagation of \(target)",
+                .setPropagation(
+                    .with {
+                        $0.target = target
+                        $0.propagation = propagation.rawValue
+                    }))
         }
         if !options.recursiveSet.isEmpty || !options.recursiveClear.isEmpty {
-            steps.child("set the attributes below \(target)", .setMountAttributes(.with {
-                $0.target = target
-                $0.setAttributes = options.recursiveSet.rawValue
-                $0.clearAttributes_p = options.recursiveClear.rawValue
-                $0.recursive = true
-            }))
+            steps.child(
+                "set the attributes below \(target)",
+                .setMountAttributes(
+                    .with {
+                        $0.target = target
+                        $0.setAttributes = options.recursiveSet.rawValue
+                        $0.clearAttributes_p = options.recursiveClear.rawValue
+                        $0.recursive = true
+                    }))
         }
     }
 
-    private mutating func mountpoint(_ target: String, _ kind: Berth_Launch_V1_CreateMountpoint.Kind, source: String = "") {
-        steps.child("make the mountpoint \(target)", .createMountpoint(.with {
-            $0.target = target
-            $0.kind = kind
-            $0.source = source
-        }))
+    private mutating func mountpoint(
+        _ target: String, _ kind: Berth_Launch_V1_CreateMountpoint.Kind, source: String = ""
+    ) {
+        steps.child(
+            "make the mountpoint \(target)",
+            .createMountpoint(
+                .with {
+                    $0.target = target
+                    $0.kind = kind
+                    $0.source = source
+                }))
     }
 
     private mutating func new(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ target: String) {
@@ -78,24 +89,30 @@ extension ContainerCompilation {
         }
         mountpoint(target, .directory)
         let late = Self.isDev(mount) && options.flags.contains(.readOnly)
-        steps.child("mount \(type) at \(target)", .mount(.with {
-            $0.type = type
-            $0.source = mount.source ?? ""
-            $0.target = target
-            $0.flags = (late ? options.flags.subtracting(.readOnly) : options.flags).rawValue
-            $0.data = options.data.joined(separator: ",")
-            $0.copyUp = options.copyUp && type == "tmpfs"
-        }))
+        steps.child(
+            "mount \(type) at \(target)",
+            .mount(
+                .with {
+                    $0.type = type
+                    $0.source = mount.source ?? ""
+                    $0.target = target
+                    $0.flags = (late ? options.flags.subtracting(.readOnly) : options.flags).rawValue
+                    $0.data = options.data.joined(separator: ",")
+                    $0.copyUp = options.copyUp && type == "tmpfs"
+                }))
     }
 
     private mutating func remount(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ target: String) {
-        steps.child("remount \(target)", .mount(.with {
-            $0.type = mount.type ?? ""
-            $0.source = mount.source ?? ""
-            $0.target = target
-            $0.flags = options.flags.rawValue
-            $0.data = options.data.joined(separator: ",")
-        }))
+        steps.child(
+            "remount \(target)",
+            .mount(
+                .with {
+                    $0.type = mount.type ?? ""
+                    $0.source = mount.source ?? ""
+                    $0.target = target
+                    $0.flags = options.flags.rawValue
+                    $0.data = options.data.joined(separator: ",")
+                }))
     }
 
     private mutating func bind(
@@ -122,15 +139,18 @@ extension ContainerCompilation {
         }
         mountpoint(target, .asSource, source: source)
         let attributes = options.attributes
-        steps.child("bind \(source) at \(target)", .bindMount(.with {
-            $0.source = source
-            $0.target = target
-            $0.recursive = options.isRecursiveBind
-            $0.setAttributes = attributes.set.rawValue
-            $0.clearAttributes_p = attributes.clear.rawValue
-            $0.uids = uids.map(\.message)
-            $0.gids = gids.map(\.message)
-        }))
+        steps.child(
+            "bind \(source) at \(target)",
+            .bindMount(
+                .with {
+                    $0.source = source
+                    $0.target = target
+                    $0.recursive = options.isRecursiveBind
+                    $0.setAttributes = attributes.set.rawValue
+                    $0.clearAttributes_p = attributes.clear.rawValue
+                    $0.uids = uids.map(\.message)
+                    $0.gids = gids.map(\.message)
+                }))
     }
 
     // MARK: cgroups
@@ -140,22 +160,28 @@ extension ContainerCompilation {
     private mutating func mountCgroups(_ options: MountOptions, _ target: String, _ field: String) throws {
         if facts.cgroups.layout == .unified {
             mountpoint(target, .directory)
-            steps.child("mount cgroup2 at \(target)", .mount(.with {
-                $0.type = "cgroup2"
-                $0.source = "cgroup"
-                $0.target = target
-                $0.flags = options.flags.rawValue
-            }))
+            steps.child(
+                "mount cgroup2 at \(target)",
+                .mount(
+                    .with {
+                        $0.type = "cgroup2"
+                        $0.source = "cgroup"
+                        $0.target = target
+                        $0.flags = options.flags.rawValue
+                    }))
             return
         }
         mountpoint(target, .directory)
-        steps.child("mount tmpfs at \(target)", .mount(.with {
-            $0.type = "tmpfs"
-            $0.source = "cgroup"
-            $0.target = target
-            $0.flags = options.flags.subtracting([.readOnly, .relativeAccessTime]).rawValue
-            $0.data = "mode=755"
-        }))
+        steps.child(
+            "mount tmpfs at \(target)",
+            .mount(
+                .with {
+                    $0.type = "tmpfs"
+                    $0.source = "cgroup"
+                    $0.target = target
+                    $0.flags = options.flags.subtracting([.readOnly, .relativeAccessTime]).rawValue
+                    $0.data = "mode=755"
+                }))
         let ownNamespace = namespaces.new.contains(.cgroup)
         for directory in cgroup.cgroup.directories {
             let hierarchy = directory.hierarchy
@@ -166,29 +192,38 @@ extension ContainerCompilation {
                 mountHierarchy(hierarchy, at: place, options)
             } else {
                 let attributes = options.attributes
-                steps.child("bind \(directory.path) at \(place)", .bindMount(.with {
-                    $0.source = directory.path.string
-                    $0.target = place
-                    $0.recursive = true
-                    $0.setAttributes = attributes.set.rawValue
-                    $0.clearAttributes_p = attributes.clear.rawValue
-                }))
+                steps.child(
+                    "bind \(directory.path) at \(place)",
+                    .bindMount(
+                        .with {
+                            $0.source = directory.path.string
+                            $0.target = place
+                            $0.recursive = true
+                            $0.setAttributes = attributes.set.rawValue
+                            $0.clearAttributes_p = attributes.clear.rawValue
+                        }))
             }
             // cpu,cpuacct: each controller by its own name too.
             if !hierarchy.isUnified, hierarchy.controllers.count > 1 {
                 for controller in hierarchy.controllers where controller != name {
-                    steps.child("link \(target)/\(controller)", .makeSymlink(.with {
-                        $0.target = name
-                        $0.path = "\(target)/\(controller)"
-                    }))
+                    steps.child(
+                        "link \(target)/\(controller)",
+                        .makeSymlink(
+                            .with {
+                                $0.target = name
+                                $0.path = "\(target)/\(controller)"
+                            }))
                 }
             }
         }
         if options.flags.contains(.readOnly) {
-            steps.child("make \(target) read-only", .setMountAttributes(.with {
-                $0.target = target
-                $0.setAttributes = MountAttributes.readOnly.rawValue
-            }))
+            steps.child(
+                "make \(target) read-only",
+                .setMountAttributes(
+                    .with {
+                        $0.target = target
+                        $0.setAttributes = MountAttributes.readOnly.rawValue
+                    }))
         }
     }
 
@@ -196,12 +231,15 @@ extension ContainerCompilation {
         let named = hierarchy.controllers.filter { $0.hasPrefix("name=") }
         let plain = hierarchy.controllers.filter { !$0.hasPrefix("name=") }
         let data = (plain.isEmpty ? ["none"] : plain) + named
-        steps.child("mount \(hierarchy.isUnified ? "cgroup2" : "cgroup \(data.joined(separator: ","))") at \(place)", .mount(.with {
-            $0.type = hierarchy.isUnified ? "cgroup2" : "cgroup"
-            $0.source = "cgroup"
-            $0.target = place
-            $0.flags = options.flags.rawValue
-            $0.data = hierarchy.isUnified ? "" : data.joined(separator: ",")
-        }))
+        steps.child(
+            "mount \(hierarchy.isUnified ? "cgroup2" : "cgroup \(data.joined(separator: ","))") at \(place)",
+            .mount(
+                .with {
+                    $0.type = hierarchy.isUnified ? "cgroup2" : "cgroup"
+                    $0.source = "cgroup"
+                    $0.target = place
+                    $0.flags = options.flags.rawValue
+                    $0.data = hierarchy.isUnified ? "" : data.joined(separator: ",")
+                }))
     }
 }

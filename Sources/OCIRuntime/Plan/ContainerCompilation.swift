@@ -95,24 +95,33 @@ struct ContainerCompilation {
 
     private mutating func makeProcess() throws {
         for (type, path) in namespaces.joinedByHost {
-            steps.host("join the \(type.name) namespace of \(path)", .joinNamespace(.with {
-                $0.type = type.rawValue
-                $0.path = path
-            }))
+            steps.host(
+                "join the \(type.name) namespace of \(path)",
+                .joinNamespace(
+                    .with {
+                        $0.type = type.rawValue
+                        $0.path = path
+                    }))
         }
         var flags = namespaces.new.subtracting(.cgroup)
         // The child makes these after it has joined the user namespace, so that they belong to it.
         if namespaces.joinsUser { flags.formIntersection([.pid, .time]) }
-        steps.host("clone the container's process", .clone(.with {
-            $0.flags = UInt64(flags.rawValue)
-            $0.cgroup = cgroup.cgroup.unifiedDirectory?.string ?? ""
-            $0.sibling = options.sibling
-        }))
+        steps.host(
+            "clone the container's process",
+            .clone(
+                .with {
+                    $0.flags = UInt64(flags.rawValue)
+                    $0.cgroup = cgroup.cgroup.unifiedDirectory?.string ?? ""
+                    $0.sibling = options.sibling
+                }))
         if namespaces.new.contains(.user) {
-            steps.host("map ids", .mapIds(.with {
-                $0.uids = (linux.uidMappings ?? []).map(\.message)
-                $0.gids = (linux.gidMappings ?? []).map(\.message)
-            }))
+            steps.host(
+                "map ids",
+                .mapIds(
+                    .with {
+                        $0.uids = (linux.uidMappings ?? []).map(\.message)
+                        $0.gids = (linux.gidMappings ?? []).map(\.message)
+                    }))
         }
         if let score = process.oomScoreAdj {
             steps.host("set the OOM score to \(score)", .setOomScore(.with { $0.score = Int32(score) }))
@@ -134,10 +143,13 @@ struct ContainerCompilation {
             steps.child("become root of the user namespace", .setUser(.init()))
         }
         for (type, path) in namespaces.joinedByChild {
-            steps.child("join the \(type.name) namespace of \(path)", .joinNamespace(.with {
-                $0.type = type.rawValue
-                $0.path = path
-            }))
+            steps.child(
+                "join the \(type.name) namespace of \(path)",
+                .joinNamespace(
+                    .with {
+                        $0.type = type.rawValue
+                        $0.path = path
+                    }))
         }
         var late: NamespaceTypes = namespaces.new.intersection(.cgroup)
         if namespaces.joinsUser { late.formUnion(namespaces.new.subtracting([.pid, .time])) }
@@ -162,10 +174,13 @@ struct ContainerCompilation {
         for (written, value) in (linux.sysctl ?? [:]).sorted(by: { $0.key < $1.key }) {
             // A dot within a component stands as a slash in the normalized name: `net.ipv4.conf.eth0/1.forwarding`.
             let path = String(RuntimeSpec.normalizedSysctl(written).map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
-            steps.child("set sysctl \(written) to \(value)", .sysctl(.with {
-                $0.name = path
-                $0.value = value
-            }))
+            steps.child(
+                "set sysctl \(written) to \(value)",
+                .sysctl(
+                    .with {
+                        $0.name = path
+                        $0.value = value
+                    }))
         }
     }
 
@@ -174,18 +189,23 @@ struct ContainerCompilation {
     private mutating func makeTerminal() {
         steps.child("start a session", .newSession(.init()))
         guard process.terminal == true else { return }
-        steps.child("make the terminal", .setupTerminal(.with {
-            $0.width = process.consoleSize?.width ?? 0
-            $0.height = process.consoleSize?.height ?? 0
-            $0.consoleSocket = options.consoleSocket?.string ?? ""
-        }))
+        steps.child(
+            "make the terminal",
+            .setupTerminal(
+                .with {
+                    $0.width = process.consoleSize?.width ?? 0
+                    $0.height = process.consoleSize?.height ?? 0
+                    $0.consoleSocket = options.consoleSocket?.string ?? ""
+                }))
         steps.child("bind the terminal on /dev/console", .bindConsole(.init()))
     }
 
     // MARK: Hooks
 
     private mutating func runHooks() {
-        for hook in (spec.hooks?.prestart ?? []) { steps.host("run prestart hook \(hook.path)", .runHook(message(hook))) }
+        for hook in (spec.hooks?.prestart ?? []) {
+            steps.host("run prestart hook \(hook.path)", .runHook(message(hook)))
+        }
         for hook in (spec.hooks?.createRuntime ?? []) {
             steps.host("run createRuntime hook \(hook.path)", .runHook(message(hook)))
         }
@@ -198,7 +218,9 @@ struct ContainerCompilation {
         (spec.hooks?.startContainer ?? []).map { ("run startContainer hook \($0.path)", message($0, .created)) }
     }
 
-    private func message(_ hook: RuntimeSpec.Hook, _ status: ContainerState.Status = .creating) -> Berth_Launch_V1_RunHook {
+    private func message(_ hook: RuntimeSpec.Hook, _ status: ContainerState.Status = .creating)
+        -> Berth_Launch_V1_RunHook
+    {
         var message = Berth_Launch_V1_RunHook()
         message.path = hook.path
         message.args = hook.args ?? [hook.path]
@@ -222,30 +244,41 @@ struct ContainerCompilation {
         var propagation = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? [.slave, .recursive]
         // The root could not be bound out of an unbindable tree; it becomes so when it is entered.
         if propagation.contains(.unbindable) { propagation = [.slave, .recursive] }
-        if linux.rootfsPropagation.map({ !$0.isEmpty && !$0.hasPrefix("r") }) ?? false { propagation.insert(.recursive) }
+        if linux.rootfsPropagation.map({ !$0.isEmpty && !$0.hasPrefix("r") }) ?? false {
+            propagation.insert(.recursive)
+        }
         if let overlay = options.overlay {
-            steps.child("keep mounts from the host", .setPropagation(.with {
-                $0.target = "/"
-                $0.propagation = propagation.rawValue
-            }))
+            steps.child(
+                "keep mounts from the host",
+                .setPropagation(
+                    .with {
+                        $0.target = "/"
+                        $0.propagation = propagation.rawValue
+                    }))
             propagation = []
             var data = [
                 "lowerdir=" + overlay.lower.map { escape($0) }.joined(separator: ":"),
                 "upperdir=" + escape(overlay.upper), "workdir=" + escape(overlay.work),
             ]
             data += overlay.options
-            steps.child("mount overlay at \(rootfs)", .mount(.with {
-                $0.type = "overlay"
-                $0.source = "overlay"
-                $0.target = rootfs.string
-                $0.data = data.joined(separator: ",")
-                $0.onHost = true
-            }))
+            steps.child(
+                "mount overlay at \(rootfs)",
+                .mount(
+                    .with {
+                        $0.type = "overlay"
+                        $0.source = "overlay"
+                        $0.target = rootfs.string
+                        $0.data = data.joined(separator: ",")
+                        $0.onHost = true
+                    }))
         }
-        steps.child("open the root \(rootfs)", .openRoot(.with {
-            $0.path = rootfs.string
-            $0.propagation = propagation.rawValue
-        }))
+        steps.child(
+            "open the root \(rootfs)",
+            .openRoot(
+                .with {
+                    $0.path = rootfs.string
+                    $0.propagation = propagation.rawValue
+                }))
     }
 
     /// Overlayfs takes commas and colons in a path behind a backslash.
@@ -255,21 +288,27 @@ struct ContainerCompilation {
 
     private mutating func enterRoot() {
         let named = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? []
-        steps.child(options.noPivot ? "move the root to /" : "pivot into the root", .pivotRoot(.with {
-            $0.noPivot = options.noPivot
-            $0.propagation = named.rawValue
-            $0.readonly = spec.root?.readonly == true
-        }))
+        steps.child(
+            options.noPivot ? "move the root to /" : "pivot into the root",
+            .pivotRoot(
+                .with {
+                    $0.noPivot = options.noPivot
+                    $0.propagation = named.rawValue
+                    $0.readonly = spec.root?.readonly == true
+                }))
     }
 
     /// As runc does; the root is not read-only yet.
     private mutating func makeWorkingDirectory() {
         let directory = FilePath(process.cwd).lexicallyNormalized()
         guard directory != "/" else { return }
-        steps.child("make the working directory \(directory)", .createMountpoint(.with {
-            $0.target = directory.string
-            $0.kind = .directory
-        }))
+        steps.child(
+            "make the working directory \(directory)",
+            .createMountpoint(
+                .with {
+                    $0.target = directory.string
+                    $0.kind = .directory
+                }))
     }
 
     private mutating func protectPaths() {

@@ -17,21 +17,27 @@ struct ExecCompilation {
         let host = target.namespaces.intersection([.pid, .time])
         let child = target.namespaces.subtracting(host)
         if !host.isEmpty { steps.host("join the \(host.names) namespaces", .joinNamespace(join(host))) }
-        steps.host("clone the process", .clone(.with {
-            $0.cgroup = target.cgroup?.unifiedDirectory?.string ?? ""
-            $0.sibling = options.sibling
-        }))
+        steps.host(
+            "clone the process",
+            .clone(
+                .with {
+                    $0.cgroup = target.cgroup?.unifiedDirectory?.string ?? ""
+                    $0.sibling = options.sibling
+                }))
         for directory in target.cgroup?.directories ?? [] where !directory.hierarchy.isUnified {
             steps.child("join cgroup \(directory.path)", .joinCgroup(.with { $0.directory = directory.path.string }))
         }
         if !child.isEmpty { steps.child("join the \(child.names) namespaces", .joinNamespace(join(child))) }
         steps.child("start a session", .newSession(.init()))
         if process.terminal == true {
-            steps.child("make the terminal", .setupTerminal(.with {
-                $0.width = process.consoleSize?.width ?? 0
-                $0.height = process.consoleSize?.height ?? 0
-                $0.consoleSocket = options.consoleSocket?.string ?? ""
-            }))
+            steps.child(
+                "make the terminal",
+                .setupTerminal(
+                    .with {
+                        $0.width = process.consoleSize?.width ?? 0
+                        $0.height = process.consoleSize?.height ?? 0
+                        $0.consoleSocket = options.consoleSocket?.string ?? ""
+                    }))
         }
         let own = ProcessSteps(facts: facts, process: process, linux: target.linux, options: options)
         try own.prepare(&steps, isExec: true)

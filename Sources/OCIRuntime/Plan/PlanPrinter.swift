@@ -26,7 +26,8 @@ public enum PlanPrinter {
 
     private static func fields(_ monitor: Berth_Launch_V1_Monitor) -> String {
         pairs([
-            ("socket", monitor.socket), ("exit", monitor.exitPath), ("oom", monitor.oomPath), ("cgroup", monitor.cgroup),
+            ("socket", monitor.socket), ("exit", monitor.exitPath), ("oom", monitor.oomPath),
+            ("cgroup", monitor.cgroup),
         ])
     }
 
@@ -118,7 +119,8 @@ public enum PlanPrinter {
                 "mount_setattr",
                 [
                     ("target", a.target), ("set", MountAttributes(rawValue: a.setAttributes).names),
-                    ("clear", MountAttributes(rawValue: a.clearAttributes_p).names), ("recursive", a.recursive ? "yes" : ""),
+                    ("clear", MountAttributes(rawValue: a.clearAttributes_p).names),
+                    ("recursive", a.recursive ? "yes" : ""),
                 ])
         case .setPropagation(let a):
             call("mount_setattr", [("target", a.target), ("propagation", MountFlags(rawValue: a.propagation).names)])
@@ -154,7 +156,8 @@ public enum PlanPrinter {
             call(
                 "capset",
                 [
-                    ("bounding", names(a.bounding)), ("permitted", names(a.permitted)), ("effective", names(a.effective)),
+                    ("bounding", names(a.bounding)), ("permitted", names(a.permitted)),
+                    ("effective", names(a.effective)),
                     ("inheritable", names(a.inheritable)), ("ambient", names(a.ambient)),
                 ])
         case .setUser(let a):
@@ -190,11 +193,15 @@ public enum PlanPrinter {
         case .closeDescriptors(let a): call("close_range", [("first", "\(a.first)")])
         case .exec(let a): call("execve", [("path", a.path), ("args", quoted(a.args)), ("env", quoted(a.env))])
         case .hold(let a): call("hold", [("exit", a.exit ? "yes" : "")])
-        case .setSecurityLabel(let a): call("write", [("path", "/proc/thread-self/attr/\(a.file)"), ("value", a.label)])
+        case .setSecurityLabel(let a):
+            call("write", [("path", "/proc/thread-self/attr/\(a.file)"), ("value", a.label)])
         case .setScheduler(let a):
             call(
                 "sched_setattr",
-                [("policy", "\(a.policy)"), ("nice", "\(a.nice)"), ("priority", "\(a.priority)"), ("flags", "\(a.flags)")])
+                [
+                    ("policy", "\(a.policy)"), ("nice", "\(a.nice)"), ("priority", "\(a.priority)"),
+                    ("flags", "\(a.flags)"),
+                ])
         case .setIoPriority(let a): call("ioprio_set", [("class", "\(a.class)"), ("priority", "\(a.priority)")])
         default: nil
         }

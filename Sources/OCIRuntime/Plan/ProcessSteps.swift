@@ -23,17 +23,21 @@ struct ProcessSteps {
             let domains: [String: UInt64] = ["LINUX": 0, "LINUX32": 8]
             guard let domain = domains[personality.domain] else {
                 throw BerthError.invalid(
-                    field: "config.json: linux.personality.domain", value: personality.domain, rule: "must be LINUX or LINUX32")
+                    field: "config.json: linux.personality.domain", value: personality.domain,
+                    rule: "must be LINUX or LINUX32")
             }
             steps.child("set the personality", .setPersonality(.with { $0.domain = domain }))
         }
         for limit in process.rlimits ?? [] {
             guard let number = RuntimeSpec.Process.rlimitTypes.firstIndex(of: limit.type) else { continue }
-            steps.child("set \(limit.type) to \(words(limit.soft)), \(words(limit.hard))", .setRlimit(.with {
-                $0.resource = UInt32(number)
-                $0.soft = limit.soft
-                $0.hard = limit.hard
-            }))
+            steps.child(
+                "set \(limit.type) to \(words(limit.soft)), \(words(limit.hard))",
+                .setRlimit(
+                    .with {
+                        $0.resource = UInt32(number)
+                        $0.soft = limit.soft
+                        $0.hard = limit.hard
+                    }))
         }
         try schedule(&steps)
         try label(&steps)
@@ -54,11 +58,14 @@ struct ProcessSteps {
         let early = seccomp.map { !noNewPrivileges || !$0.listener.isEmpty } ?? false
         if noNewPrivileges { steps.child("set no_new_privs", .setNoNewPrivileges(.init())) }
         if early, let seccomp { steps.child("install the seccomp filter", .installSeccomp(seccomp)) }
-        steps.child("become user \(user.uid), group \(user.gid)", .setUser(.with {
-            $0.uid = user.uid
-            $0.gid = user.gid
-            $0.additionalGids = user.additionalGids ?? []
-        }))
+        steps.child(
+            "become user \(user.uid), group \(user.gid)",
+            .setUser(
+                .with {
+                    $0.uid = user.uid
+                    $0.gid = user.gid
+                    $0.additionalGids = user.additionalGids ?? []
+                }))
         steps.child("enter \(process.cwd)", .changeDirectory(.with { $0.path = process.cwd }))
         steps.child("set capabilities", .setCapabilities(try capabilities()))
         if let waiting { steps.child("wait for start", .waitForStart(waiting)) }
@@ -66,11 +73,14 @@ struct ProcessSteps {
         if !early, let seccomp { steps.child("install the seccomp filter", .installSeccomp(seccomp)) }
         steps.child("close descriptors", .closeDescriptors(.with { $0.first = 3 + options.preservedDescriptors }))
         let arguments = process.args ?? []
-        steps.child("exec \(arguments.first ?? "")", .exec(.with {
-            $0.path = arguments.first ?? ""
-            $0.args = arguments
-            $0.env = environment
-        }))
+        steps.child(
+            "exec \(arguments.first ?? "")",
+            .exec(
+                .with {
+                    $0.path = arguments.first ?? ""
+                    $0.args = arguments
+                    $0.env = environment
+                }))
     }
 
     /// The last of equal names holds, as getenv(3) of most programs would not have it.
@@ -113,7 +123,9 @@ struct ProcessSteps {
 
     private func schedule(_ steps: inout PlanBuilder) throws {
         if let scheduler = process.scheduler {
-            let policies = ["SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE"]
+            let policies = [
+                "SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE",
+            ]
             let flags: [String: UInt64] = [
                 "SCHED_FLAG_RESET_ON_FORK": 1, "SCHED_FLAG_RECLAIM": 2, "SCHED_FLAG_DL_OVERRUN": 4,
                 "SCHED_FLAG_KEEP_POLICY": 8, "SCHED_FLAG_KEEP_PARAMS": 16, "SCHED_FLAG_UTIL_CLAMP_MIN": 32,
@@ -127,22 +139,28 @@ struct ProcessSteps {
                 }
                 bits |= bit
             }
-            steps.child("set the scheduler to \(scheduler.policy)", .setScheduler(.with {
-                $0.policy = UInt32(policies.firstIndex(of: scheduler.policy) ?? 0)
-                $0.nice = scheduler.nice ?? 0
-                $0.priority = UInt32(clamping: scheduler.priority ?? 0)
-                $0.flags = bits
-                $0.runtime = scheduler.runtime ?? 0
-                $0.deadline = scheduler.deadline ?? 0
-                $0.period = scheduler.period ?? 0
-            }))
+            steps.child(
+                "set the scheduler to \(scheduler.policy)",
+                .setScheduler(
+                    .with {
+                        $0.policy = UInt32(policies.firstIndex(of: scheduler.policy) ?? 0)
+                        $0.nice = scheduler.nice ?? 0
+                        $0.priority = UInt32(clamping: scheduler.priority ?? 0)
+                        $0.flags = bits
+                        $0.runtime = scheduler.runtime ?? 0
+                        $0.deadline = scheduler.deadline ?? 0
+                        $0.period = scheduler.period ?? 0
+                    }))
         }
         if let priority = process.ioPriority {
             let classes: [String: UInt32] = ["IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3]
-            steps.child("set the I/O priority to \(priority.class)", .setIoPriority(.with {
-                $0.class = classes[priority.class] ?? 0
-                $0.priority = UInt32(clamping: priority.priority ?? 0)
-            }))
+            steps.child(
+                "set the I/O priority to \(priority.class)",
+                .setIoPriority(
+                    .with {
+                        $0.class = classes[priority.class] ?? 0
+                        $0.priority = UInt32(clamping: priority.priority ?? 0)
+                    }))
         }
     }
 
@@ -150,22 +168,30 @@ struct ProcessSteps {
         if let profile = process.apparmorProfile, !profile.isEmpty, profile != "unconfined" {
             guard facts.hasAppArmor else {
                 throw BerthError(
-                    .failedPrecondition, "process.apparmorProfile: \"\(profile.prefix(128))\": AppArmor is not enabled on this host")
+                    .failedPrecondition,
+                    "process.apparmorProfile: \"\(profile.prefix(128))\": AppArmor is not enabled on this host")
             }
-            steps.child("set the AppArmor profile \(profile)", .setSecurityLabel(.with {
-                $0.file = "apparmor/exec"
-                $0.label = "exec \(profile)"
-            }))
+            steps.child(
+                "set the AppArmor profile \(profile)",
+                .setSecurityLabel(
+                    .with {
+                        $0.file = "apparmor/exec"
+                        $0.label = "exec \(profile)"
+                    }))
         }
         if let label = process.selinuxLabel, !label.isEmpty {
             guard facts.hasSELinux else {
                 throw BerthError(
-                    .failedPrecondition, "process.selinuxLabel: \"\(label.prefix(128))\": SELinux is not enabled on this host")
+                    .failedPrecondition,
+                    "process.selinuxLabel: \"\(label.prefix(128))\": SELinux is not enabled on this host")
             }
-            steps.child("set the SELinux label \(label)", .setSecurityLabel(.with {
-                $0.file = "exec"
-                $0.label = label
-            }))
+            steps.child(
+                "set the SELinux label \(label)",
+                .setSecurityLabel(
+                    .with {
+                        $0.file = "exec"
+                        $0.label = label
+                    }))
         }
     }
 
@@ -179,7 +205,8 @@ struct ProcessSteps {
         let notifies = ([seccomp.defaultAction] + (seccomp.syscalls ?? []).map(\.action)).contains("SCMP_ACT_NOTIFY")
         let listener = seccomp.listenerPath ?? ""
         if notifies, listener.isEmpty {
-            throw BerthError(.invalidArgument, "config.json: linux.seccomp.listenerPath: is missing for SCMP_ACT_NOTIFY")
+            throw BerthError(
+                .invalidArgument, "config.json: linux.seccomp.listenerPath: is missing for SCMP_ACT_NOTIFY")
         }
         if notifies {
             message.listener = listener

@@ -48,12 +48,16 @@ extension PlanCompiler {
         steps.host("clone the sandbox's process", .clone(.with { $0.flags = UInt64(flags.rawValue) }))
         if flags.contains(.user) {
             guard !request.uidMappings.isEmpty, !request.gidMappings.isEmpty else {
-                throw BerthError(.invalidArgument, "pod \(request.id): a user namespace needs mappings of uids and gids")
+                throw BerthError(
+                    .invalidArgument, "pod \(request.id): a user namespace needs mappings of uids and gids")
             }
-            steps.host("map ids", .mapIds(.with {
-                $0.uids = request.uidMappings.map(\.message)
-                $0.gids = request.gidMappings.map(\.message)
-            }))
+            steps.host(
+                "map ids",
+                .mapIds(
+                    .with {
+                        $0.uids = request.uidMappings.map(\.message)
+                        $0.gids = request.gidMappings.map(\.message)
+                    }))
         }
         if flags.contains(.network) { steps.child("bring up lo", .bringUpLoopback(.init())) }
         if let hostname = request.hostname, flags.contains(.uts) {
@@ -62,16 +66,22 @@ extension PlanCompiler {
         for (name, value) in request.sysctls.sorted(by: { $0.key < $1.key }) {
             try checkSysctl(name, flags)
             let path = String(RuntimeSpec.normalizedSysctl(name).map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
-            steps.child("set sysctl \(name) to \(value)", .sysctl(.with {
-                $0.name = path
-                $0.value = value
-            }))
+            steps.child(
+                "set sysctl \(name) to \(value)",
+                .sysctl(
+                    .with {
+                        $0.name = path
+                        $0.value = value
+                    }))
         }
         for (type, path) in types {
-            steps.host("pin the \(type.name) namespace at \(path)", .pinNamespace(.with {
-                $0.type = type.rawValue
-                $0.path = path.string
-            }))
+            steps.host(
+                "pin the \(type.name) namespace at \(path)",
+                .pinNamespace(
+                    .with {
+                        $0.type = type.rawValue
+                        $0.path = path.string
+                    }))
         }
         if request.sharedPID != nil {
             steps.child("start a session", .newSession(.init()))
@@ -96,10 +106,13 @@ extension PlanCompiler {
         try CgroupSteps(facts: facts, cgroup: cgroup, survey: request.cgroupSurvey).create(&steps)
         for write in try ResourceWrites.compile(request.resources ?? .init(), on: facts.cgroups) {
             guard let directory = cgroup.cgroup.directory(of: write.controller) else { continue }
-            steps.host("set \(write.file) to \(write.value)", .writeFile(.with {
-                $0.path = directory.path.appending(write.file).string
-                $0.value = Array(write.value.utf8).data
-            }))
+            steps.host(
+                "set \(write.file) to \(write.value)",
+                .writeFile(
+                    .with {
+                        $0.path = directory.path.appending(write.file).string
+                        $0.value = Array(write.value.utf8).data
+                    }))
         }
     }
 

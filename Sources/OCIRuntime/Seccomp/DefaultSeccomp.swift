@@ -18,15 +18,16 @@ extension DefaultProfile {
         // AF_VSOCK (40) leads to the hypervisor, whatever the network namespace.
         rules.append(Rule(names: ["socket"], action: allow, args: [.init(index: 0, value: 40, op: "SCMP_CMP_NE")]))
         #if arch(x86_64)
-            profile.architectures = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
-            rules.append(Rule(names: ["arch_prctl", "modify_ldt"], action: allow))
+        profile.architectures = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+        rules.append(Rule(names: ["arch_prctl", "modify_ldt"], action: allow))
         #elseif arch(arm64)
-            profile.architectures = ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]
-            rules.append(
-                Rule(
-                    names: [
-                        "arm_fadvise64_64", "arm_sync_file_range", "sync_file_range2", "breakpoint", "cacheflush", "set_tls",
-                    ], action: allow))
+        profile.architectures = ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]
+        rules.append(
+            Rule(
+                names: [
+                    "arm_fadvise64_64", "arm_sync_file_range", "sync_file_range2", "breakpoint", "cacheflush",
+                    "set_tls",
+                ], action: allow))
         #endif
         let held = Set(capabilities)
         for (capability, names) in byCapability where held.contains(capability) {

@@ -93,7 +93,8 @@ public enum SeccompProfile {
         let prefix = "SCMP_ARCH_"
         let token = name.hasPrefix(prefix) ? seccomp_arch_resolve_name(name.dropFirst(prefix.count).lowercased()) : 0
         guard token != 0 else {
-            throw BerthError.invalid(field: field, value: name.prefix(64), rule: "is no architecture that libseccomp knows")
+            throw BerthError.invalid(
+                field: field, value: name.prefix(64), rule: "is no architecture that libseccomp knows")
         }
         return token
     }
@@ -105,10 +106,12 @@ public enum SeccompProfile {
         init(_ profile: RuntimeSpec.Linux.Seccomp) throws {
             self.profile = profile
             let action = try SeccompProfile.action(
-                profile.defaultAction, errno: profile.defaultErrnoRet, field: "config.json: linux.seccomp.defaultAction")
+                profile.defaultAction, errno: profile.defaultErrnoRet, field: "config.json: linux.seccomp.defaultAction"
+            )
             guard let context = seccomp_init(action) else {
                 throw BerthError(
-                    .failedPrecondition, "config.json: linux.seccomp.defaultAction: libseccomp refused \(profile.defaultAction)")
+                    .failedPrecondition,
+                    "config.json: linux.seccomp.defaultAction: libseccomp refused \(profile.defaultAction)")
             }
             self.context = context
         }
@@ -137,7 +140,8 @@ public enum SeccompProfile {
         private func add(_ rule: RuntimeSpec.Linux.Seccomp.Syscall, field: String) throws {
             let action = try SeccompProfile.action(rule.action, errno: rule.errnoRet, field: "\(field).action")
             let fallback = try SeccompProfile.action(
-                profile.defaultAction, errno: profile.defaultErrnoRet, field: "config.json: linux.seccomp.defaultAction")
+                profile.defaultAction, errno: profile.defaultErrnoRet, field: "config.json: linux.seccomp.defaultAction"
+            )
             // The library refuses a rule that says what happens anyway.
             if action == fallback { return }
             var comparisons: [scmp_arg_cmp] = []

@@ -35,7 +35,8 @@ extension RuntimeSpec {
             .split(separator: "+", maxSplits: 1, omittingEmptySubsequences: false)[0]
         let numbers = core.split(separator: ".", omittingEmptySubsequences: false).map { UInt32($0) }
         guard numbers.count == 3, numbers.allSatisfy({ $0 != nil }) else {
-            return SpecViolation("ociVersion", "\"\(ociVersion.prefix(64))\" is no semantic version (MAJOR.MINOR.PATCH)")
+            return SpecViolation(
+                "ociVersion", "\"\(ociVersion.prefix(64))\" is no semantic version (MAJOR.MINOR.PATCH)")
         }
         guard numbers[0] == 1 else {
             return SpecViolation(
@@ -109,7 +110,8 @@ extension RuntimeSpec {
             guard Self.namespaceTypes.contains(namespace.type) else {
                 return SpecViolation(
                     "\(field).type",
-                    "\"\(namespace.type.prefix(64))\" is unknown; known are \(Self.namespaceTypes.joined(separator: ", "))")
+                    "\"\(namespace.type.prefix(64))\" is unknown; known are \(Self.namespaceTypes.joined(separator: ", "))"
+                )
             }
             if !seen.insert(namespace.type).inserted {
                 return SpecViolation("\(field).type", "\"\(namespace.type)\" stands there twice")

@@ -62,7 +62,9 @@ internal import Testing
         spec.process?.cwd = "/work"
         spec.linux?.seccomp = DefaultProfile.seccomp()
         spec.mounts?.append(
-            .init(destination: "/etc/hosts", type: "bind", source: "/run/pod/hosts", options: ["rbind", "rprivate", "ro"]))
+            .init(
+                destination: "/etc/hosts", type: "bind", source: "/run/pod/hosts", options: ["rbind", "rprivate", "ro"])
+        )
         let plan = try compile(spec) {
             $0.start = .onMonitorRequest
             $0.rootfs = "/run/box/rootfs"
@@ -157,9 +159,12 @@ internal import Testing
         spec.hooks?.createRuntime = [.init(path: "/hooks/runtime", args: ["runtime", "a b"], env: ["X=1"], timeout: 5)]
         spec.hooks?.createContainer = [.init(path: "/hooks/container")]
         spec.hooks?.startContainer = [.init(path: "/hooks/start")]
-        spec.linux?.sysctl = ["net.ipv4.ip_forward": "1", "kernel.shmmax": "4096", "net/ipv4/conf/eth0.1/forwarding": "1"]
+        spec.linux?.sysctl = [
+            "net.ipv4.ip_forward": "1", "kernel.shmmax": "4096", "net/ipv4/conf/eth0.1/forwarding": "1",
+        ]
         spec.process?.rlimits = [
-            .init(type: "RLIMIT_NOFILE", soft: 10, hard: 20), .init(type: "RLIMIT_CORE", soft: UInt64.max, hard: UInt64.max),
+            .init(type: "RLIMIT_NOFILE", soft: 10, hard: 20),
+            .init(type: "RLIMIT_CORE", soft: UInt64.max, hard: UInt64.max),
         ]
         spec.process?.scheduler = .init(policy: "SCHED_BATCH")
         spec.process?.scheduler?.nice = 5
@@ -170,7 +175,10 @@ internal import Testing
             .init(path: "/dev/fuse", type: "c", major: 10, minor: 229, fileMode: 0o660, uid: 1, gid: 2),
             .init(path: "/dev/pipe", type: "p"),
         ]
-        try expect(try compile(spec) { $0.start = .onFIFO("/f"); $0.noPivot = true }, isGolden: "hooks")
+        try expect(
+            try compile(spec) {
+                $0.start = .onFIFO("/f"); $0.noPivot = true
+            }, isGolden: "hooks")
     }
 
     @Test func execJoinsTheContainer() throws {
@@ -181,7 +189,8 @@ internal import Testing
         process.consoleSize = .init(height: 24, width: 80)
         let host = Hosts.hybrid.cgroups
         let target = ExecTarget(
-            id: "box", pid: 4242, namespaces: [.mount, .pid, .network, .cgroup], cgroup: Cgroup(host: host, path: "/box"),
+            id: "box", pid: 4242, namespaces: [.mount, .pid, .network, .cgroup],
+            cgroup: Cgroup(host: host, path: "/box"),
             linux: nil)
         let plan = try PlanCompiler(facts: Hosts.hybrid).compileExec(
             process: process, container: target, options: Specifications.options { $0.sibling = true })

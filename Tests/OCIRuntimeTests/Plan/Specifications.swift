@@ -11,7 +11,8 @@ enum Hosts {
             hierarchies: [
                 .init(mountpoint: "/sys/fs/cgroup/cpu,cpuacct", controllers: ["cpu", "cpuacct"], isUnified: false),
                 .init(mountpoint: "/sys/fs/cgroup/cpuset", controllers: ["cpuset"], isUnified: false),
-                .init(mountpoint: "/sys/fs/cgroup/memory", controllers: ["memory"], isUnified: false, ownPath: "/shell"),
+                .init(
+                    mountpoint: "/sys/fs/cgroup/memory", controllers: ["memory"], isUnified: false, ownPath: "/shell"),
                 .init(mountpoint: "/sys/fs/cgroup/devices", controllers: ["devices"], isUnified: false),
                 .init(mountpoint: "/sys/fs/cgroup/blkio", controllers: ["blkio"], isUnified: false),
                 .init(mountpoint: "/sys/fs/cgroup/pids", controllers: ["pids"], isUnified: false),

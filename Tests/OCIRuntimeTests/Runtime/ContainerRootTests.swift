@@ -8,11 +8,13 @@ internal import TestSupport
 internal import Testing
 
 /// Compiled plans, carried out for real.
-@Suite(.enabled(if: RuntimeScene.isPossible, "needs root, busybox-static and bin/berth-launch")) struct ContainerRootTests {
+@Suite(.enabled(if: RuntimeScene.isPossible, "needs root, busybox-static and bin/berth-launch"))
+struct ContainerRootTests {
     @Test func aContainerIsIsolatedAndItsStatusIsItsOwn() throws {
         let scene = try RuntimeScene()
         let before = try scene.snapshot()
-        let spec = try scene.specification("echo $$; hostname; id -u; ls /proc/self/fd | wc -l; cat /proc/1/comm; exit 42")
+        let spec = try scene.specification(
+            "echo $$; hostname; id -u; ls /proc/self/fd | wc -l; cat /proc/1/comm; exit 42")
         #expect(try scene.run(spec) == .exited(42))
         let lines = scene.output.split(separator: "\n").map(String.init)
         #expect(lines[0] == "1")
@@ -20,7 +22,10 @@ internal import Testing
         #expect(lines[2] == "0")
         #expect(lines.last == "sh")
         let added = try scene.snapshot().added(since: before)
-        #expect(added.allSatisfy { $0.hasSuffix("/bundle/config.json") || $0.contains("/bundle/out") || $0.contains("/\(scene.mark)") })
+        #expect(
+            added.allSatisfy {
+                $0.hasSuffix("/bundle/config.json") || $0.contains("/bundle/out") || $0.contains("/\(scene.mark)")
+            })
     }
 
     @Test func nothingOfTheLauncherIsOpenInTheContainer() throws {
@@ -108,8 +113,11 @@ internal import Testing
                 destination: "/data", type: "bind", source: scene.scratch.appending("data").string,
                 options: ["rbind", "ro", "nosuid", "rprivate"]))
         spec.mounts?.append(
-            .init(destination: "/sub/dir/file", type: "bind", source: scene.scratch.path.pushing("data/file").string, options: ["bind"]))
-        spec.mounts?.append(.init(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "nodev"]))
+            .init(
+                destination: "/sub/dir/file", type: "bind", source: scene.scratch.path.pushing("data/file").string,
+                options: ["bind"]))
+        spec.mounts?.append(
+            .init(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "nodev"]))
         #expect(try scene.run(spec) == .exited(0))
         let text = scene.output
         #expect(text.contains("host"))
@@ -126,7 +134,8 @@ internal import Testing
     @Test func theProcessHasItsUserLimitsAndCapabilities() throws {
         let scene = try RuntimeScene()
         var spec = try scene.specification(
-            "id; umask; ulimit -n; grep -E 'CapBnd|CapEff|NoNewPrivs|Seccomp:' /proc/self/status; pwd; cat /proc/self/oom_score_adj")
+            "id; umask; ulimit -n; grep -E 'CapBnd|CapEff|NoNewPrivs|Seccomp:' /proc/self/status; pwd; cat /proc/self/oom_score_adj"
+        )
         spec.process?.user = .init(uid: 1000, gid: 1001, umask: 0o27, additionalGids: [7, 8])
         spec.process?.rlimits = [.init(type: "RLIMIT_NOFILE", soft: 99, hard: 100)]
         spec.process?.noNewPrivileges = true
@@ -135,7 +144,9 @@ internal import Testing
         spec.linux?.seccomp = DefaultProfile.seccomp()
         #expect(try scene.run(spec) == .exited(0))
         let text = scene.output
-        #expect(text.contains("uid=1000 gid=1001 groups=1001,7,8") || text.contains("uid=1000 gid=1001 groups=7,8"), "\(text)")
+        #expect(
+            text.contains("uid=1000 gid=1001 groups=1001,7,8") || text.contains("uid=1000 gid=1001 groups=7,8"),
+            "\(text)")
         #expect(text.contains("0027"))
         #expect(text.contains("\n99\n"))
         #expect(text.contains("CapEff:\t0000000000000000"))
@@ -175,7 +186,9 @@ internal import Testing
         let launched = try scene.runtime.exec(container, ignorePaused: false, options: RunOptions()) { original in
             var process = original
             // 1:1 is /dev/mem: the node can be made, and not opened.
-            process.args = ["/bin/sh", "-c", "busybox mknod /dev/m c 1 1; cat /dev/m > /out 2>&1 && exit 0; cat /dev/null"]
+            process.args = [
+                "/bin/sh", "-c", "busybox mknod /dev/m c 1 1; cat /dev/m > /out 2>&1 && exit 0; cat /dev/null",
+            ]
             return process
         }
         _ = try scene.wait(launched)
@@ -185,7 +198,8 @@ internal import Testing
 
     @Test func aUserNamespaceMapsRootAway() throws {
         let scene = try RuntimeScene()
-        var spec = try scene.specification("id -u; cat /proc/self/uid_map; echo x > /tmp/mine; echo ok > /dev/null && echo null")
+        var spec = try scene.specification(
+            "id -u; cat /proc/self/uid_map; echo x > /tmp/mine; echo ok > /dev/null && echo null")
         spec.linux?.namespaces?.append(.init(type: "user"))
         spec.linux?.uidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
         spec.linux?.gidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
@@ -210,9 +224,11 @@ internal import Testing
         _ = try scene.launch(plan)
         defer { for name in ["network", "ipc", "uts"] { try? Syscall.umount2(folder.appending(name), .detach) } }
 
-        var spec = try scene.specification("hostname; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; cat /sys/class/net/lo/operstate")
+        var spec = try scene.specification(
+            "hostname; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; cat /sys/class/net/lo/operstate")
         spec.hostname = nil
-        spec.linux?.namespaces = [.init(type: "mount"), .init(type: "pid"), .init(type: "cgroup")]
+        spec.linux?.namespaces =
+            [.init(type: "mount"), .init(type: "pid"), .init(type: "cgroup")]
             + ["network", "ipc", "uts"].map { .init(type: $0, path: folder.appending($0).string) }
         #expect(try scene.run(spec) == .exited(0))
         let lines = scene.output.split(separator: "\n").map(String.init)
@@ -228,11 +244,14 @@ internal import Testing
         request.uidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
         request.gidMappings = request.uidMappings
         _ = try scene.launch(try PlanCompiler(facts: HostFacts.detect()).compileSandbox(request))
-        defer { for name in ["user", "network", "ipc", "uts"] { try? Syscall.umount2(folder.appending(name), .detach) } }
+        defer {
+            for name in ["user", "network", "ipc", "uts"] { try? Syscall.umount2(folder.appending(name), .detach) }
+        }
 
         var spec = try scene.specification("id -u; cat /proc/self/uid_map; echo 1 > /dev/null && echo null")
         spec.hostname = nil
-        spec.linux?.namespaces = [.init(type: "mount"), .init(type: "pid"), .init(type: "cgroup")]
+        spec.linux?.namespaces =
+            [.init(type: "mount"), .init(type: "pid"), .init(type: "cgroup")]
             + ["user", "network", "ipc", "uts"].map { .init(type: $0, path: folder.appending($0).string) }
         for path in [scene.scratch.path, scene.bundle] { try Syscall.fchmodat(path, mode: 0o755) }
         try Syscall.fchownat(scene.bundle.pushing("rootfs"), uid: 100_000, gid: 100_000)
@@ -265,7 +284,8 @@ internal import Testing
         let log = scene.scratch.appending("hooks.log")
         func hook(_ name: String) throws -> RuntimeSpec.Hook {
             let script = try scene.scratch.file(
-                name, "#!/bin/sh\n{ echo \"\(name) $(readlink /proc/self/ns/uts)\"; cat; echo; } >> \(log)\n", mode: 0o755)
+                name, "#!/bin/sh\n{ echo \"\(name) $(readlink /proc/self/ns/uts)\"; cat; echo; } >> \(log)\n",
+                mode: 0o755)
             return .init(path: script.string, env: ["PATH=/bin:/usr/bin"], timeout: 10)
         }
         var spec = try scene.specification("true")

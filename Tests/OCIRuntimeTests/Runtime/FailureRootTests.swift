@@ -7,7 +7,8 @@ internal import TestSupport
 internal import Testing
 
 /// Each failure gives one clear error and leaves the host as it was.
-@Suite(.enabled(if: RuntimeScene.isPossible, "needs root, busybox-static and bin/berth-launch")) struct FailureRootTests {
+@Suite(.enabled(if: RuntimeScene.isPossible, "needs root, busybox-static and bin/berth-launch")) struct FailureRootTests
+{
     struct Case: Sendable, CustomTestStringConvertible {
         let name: String
         let words: String

@@ -32,7 +32,9 @@ final class RuntimeScene: Sendable {
         for directory in ["bin", "etc", "tmp", "proc"] { _ = try scratch.directory("bundle/rootfs/\(directory)") }
         let program = bundle.pushing("rootfs/bin/busybox")
         try Files.writeAtomically(program, try Files.read("/bin/busybox", limit: 8 << 20), mode: 0o755)
-        for name in ["sh", "cat", "id", "sleep", "mount", "ls", "env", "stat", "touch", "hostname", "grep", "true", "dd", "tty"] {
+        for name in [
+            "sh", "cat", "id", "sleep", "mount", "ls", "env", "stat", "touch", "hostname", "grep", "true", "dd", "tty",
+        ] {
             try Syscall.symlinkat(target: "busybox", bundle.pushing(FilePath("rootfs/bin/\(name)")))
         }
         try Files.makeDirectories(scratch.appending("state"))

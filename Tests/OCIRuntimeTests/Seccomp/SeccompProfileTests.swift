@@ -47,50 +47,50 @@ internal import Testing
     }
 
     #if arch(x86_64)
-        @Test func theDefaultProfileAllowsWhatProgramsNeedAndNotMore() throws {
-            let filter = try compile(DefaultProfile.seccomp())
-            #expect(try filter.answer(call: 0) == Self.allow)  // read
-            #expect(try filter.answer(call: 165) == Self.notPermitted)  // mount
-            #expect(try filter.answer(call: 246) == Self.notPermitted)  // kexec_load
-            #expect(try filter.answer(call: 425) == Self.notPermitted)  // io_uring_setup
-            #expect(try filter.answer(call: 435) == Self.unknown)  // clone3
-            #expect(try filter.answer(call: 56, arguments: [0x11]) == Self.allow)  // clone
-            #expect(try filter.answer(call: 56, arguments: [0x1000_0011]) == Self.notPermitted)  // clone(CLONE_NEWUSER)
-            #expect(try filter.answer(call: 135, arguments: [0xffff_ffff]) == Self.allow)  // personality
-            #expect(try filter.answer(call: 135, arguments: [0x40000]) == Self.notPermitted)
-            #expect(try filter.answer(call: 41, arguments: [2]) == Self.allow)  // socket(AF_INET)
-            #expect(try filter.answer(call: 41, arguments: [40]) == Self.notPermitted)  // socket(AF_VSOCK)
-        }
+    @Test func theDefaultProfileAllowsWhatProgramsNeedAndNotMore() throws {
+        let filter = try compile(DefaultProfile.seccomp())
+        #expect(try filter.answer(call: 0) == Self.allow)  // read
+        #expect(try filter.answer(call: 165) == Self.notPermitted)  // mount
+        #expect(try filter.answer(call: 246) == Self.notPermitted)  // kexec_load
+        #expect(try filter.answer(call: 425) == Self.notPermitted)  // io_uring_setup
+        #expect(try filter.answer(call: 435) == Self.unknown)  // clone3
+        #expect(try filter.answer(call: 56, arguments: [0x11]) == Self.allow)  // clone
+        #expect(try filter.answer(call: 56, arguments: [0x1000_0011]) == Self.notPermitted)  // clone(CLONE_NEWUSER)
+        #expect(try filter.answer(call: 135, arguments: [0xffff_ffff]) == Self.allow)  // personality
+        #expect(try filter.answer(call: 135, arguments: [0x40000]) == Self.notPermitted)
+        #expect(try filter.answer(call: 41, arguments: [2]) == Self.allow)  // socket(AF_INET)
+        #expect(try filter.answer(call: 41, arguments: [40]) == Self.notPermitted)  // socket(AF_VSOCK)
+    }
 
-        @Test func capabilitiesWidenTheDefaultProfile() throws {
-            let filter = try compile(DefaultProfile.seccomp(capabilities: ["CAP_SYS_ADMIN"]))
-            #expect(try filter.answer(call: 165) == Self.allow)
-            #expect(try filter.answer(call: 56, arguments: [0x1000_0011]) == Self.allow)
-        }
+    @Test func capabilitiesWidenTheDefaultProfile() throws {
+        let filter = try compile(DefaultProfile.seccomp(capabilities: ["CAP_SYS_ADMIN"]))
+        #expect(try filter.answer(call: 165) == Self.allow)
+        #expect(try filter.answer(call: 56, arguments: [0x1000_0011]) == Self.allow)
+    }
 
-        /// A libc that tries a call which is newer than the profile falls back on ENOSYS, and fails on EPERM.
-        @Test func callsThatAreNewerThanTheProfileAnswerENOSYS() throws {
-            let filter = try compile(DefaultProfile.seccomp())
-            #expect(try filter.answer(call: 600) == Self.unknown)
-            #expect(try filter.answer(call: 0x4000_0000 + 900) == Self.unknown)  // x32
-            #expect(try filter.answer(call: 700, architecture: 0x4000_0003) == Self.unknown)  // x86
-            #expect(try filter.answer(call: 3, architecture: 0x4000_0003) == Self.allow)  // x86 read
-        }
+    /// A libc that tries a call which is newer than the profile falls back on ENOSYS, and fails on EPERM.
+    @Test func callsThatAreNewerThanTheProfileAnswerENOSYS() throws {
+        let filter = try compile(DefaultProfile.seccomp())
+        #expect(try filter.answer(call: 600) == Self.unknown)
+        #expect(try filter.answer(call: 0x4000_0000 + 900) == Self.unknown)  // x32
+        #expect(try filter.answer(call: 700, architecture: 0x4000_0003) == Self.unknown)  // x86
+        #expect(try filter.answer(call: 3, architecture: 0x4000_0003) == Self.allow)  // x86 read
+    }
 
-        @Test func comparisonsOfOneArgumentAreAlternatives() throws {
-            var profile = RuntimeSpec.Linux.Seccomp(defaultAction: "SCMP_ACT_ALLOW")
-            profile.syscalls = [
-                .init(
-                    names: ["getcwd"], action: "SCMP_ACT_ERRNO", errnoRet: 5,
-                    args: [
-                        .init(index: 0, value: 1, op: "SCMP_CMP_EQ"), .init(index: 0, value: 2, op: "SCMP_CMP_EQ"),
-                    ])
-            ]
-            let filter = try compile(profile)
-            for (value, answer) in [(UInt64(1), 0x0005_0005), (2, 0x0005_0005), (3, Self.allow)] as [(UInt64, UInt32)] {
-                #expect(try filter.answer(call: 79, arguments: [value]) == answer)
-            }
+    @Test func comparisonsOfOneArgumentAreAlternatives() throws {
+        var profile = RuntimeSpec.Linux.Seccomp(defaultAction: "SCMP_ACT_ALLOW")
+        profile.syscalls = [
+            .init(
+                names: ["getcwd"], action: "SCMP_ACT_ERRNO", errnoRet: 5,
+                args: [
+                    .init(index: 0, value: 1, op: "SCMP_CMP_EQ"), .init(index: 0, value: 2, op: "SCMP_CMP_EQ"),
+                ])
+        ]
+        let filter = try compile(profile)
+        for (value, answer) in [(UInt64(1), 0x0005_0005), (2, 0x0005_0005), (3, Self.allow)] as [(UInt64, UInt32)] {
+            #expect(try filter.answer(call: 79, arguments: [value]) == answer)
         }
+    }
     #endif
 
     @Test func unknownCallsAreSkippedAndUnknownActionsAreNot() throws {

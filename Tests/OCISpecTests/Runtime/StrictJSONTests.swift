@@ -89,7 +89,8 @@ internal import Testing
     /// An error of a type's own initializer gets the path of its field.
     @Test func errorsOfValuesGetTheirPath() throws {
         let error = #expect(throws: BerthError.self) {
-            try StrictJSON.decode([String: [Digest]].self, from: Array(#"{"a": ["sha256:xyz"]}"#.utf8), what: "document")
+            try StrictJSON.decode(
+                [String: [Digest]].self, from: Array(#"{"a": ["sha256:xyz"]}"#.utf8), what: "document")
         }
         #expect(error?.message.hasPrefix("document: a[0]: ") == true)
     }

@@ -46,7 +46,9 @@ internal import Testing
             $0.process?.rlimits = [.init(type: "RLIMIT_X", soft: 1, hard: 1)]
         },
         Case("process.rlimits[1].type: \"RLIMIT_CPU\" stands there twice") {
-            $0.process?.rlimits = [.init(type: "RLIMIT_CPU", soft: 1, hard: 1), .init(type: "RLIMIT_CPU", soft: 1, hard: 1)]
+            $0.process?.rlimits = [
+                .init(type: "RLIMIT_CPU", soft: 1, hard: 1), .init(type: "RLIMIT_CPU", soft: 1, hard: 1),
+            ]
         },
         Case("process.rlimits[0]: has a soft limit of 2") {
             $0.process?.rlimits = [.init(type: "RLIMIT_CPU", soft: 2, hard: 1)]

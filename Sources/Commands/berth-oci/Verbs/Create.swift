@@ -17,8 +17,12 @@ struct Create: Verb {
 
     func perform(_ globals: GlobalOptions) throws {
         if pidfdSocket != nil { throw unimplemented("--pidfd-socket") }
+        try Self.perform(id, bundle.request, globals)
+    }
+
+    static func perform(_ id: String, _ bundle: BundleRequest, _ globals: GlobalOptions) throws {
         _ = try globals.runtime.create(
-            id: id, bundle: bundle.path, waiting: true, options: bundle.runOptions,
+            id: id, bundle: bundle.path, waiting: true, options: bundle.options,
             check: { try bundle.checkConsole(terminal: $0.process?.terminal == true, detached: true) })
     }
 }

@@ -13,6 +13,10 @@ struct Delete: Verb {
     var id: String
 
     func perform(_ globals: GlobalOptions) throws {
+        try Self.perform(id, force: force, globals)
+    }
+
+    static func perform(_ id: String, force: Bool, _ globals: GlobalOptions) throws {
         let runtime = globals.runtime
         do {
             try runtime.delete(try runtime.container(id), force: force)

@@ -24,7 +24,8 @@ struct Events: Verb {
         }
         let digits = interval.hasSuffix("s") ? String(interval.dropLast()) : interval
         guard let seconds = UInt32(digits), seconds > 0 else {
-            throw BerthError.invalid(field: "--interval", value: interval, rule: "must be a number of seconds such as 5s")
+            throw BerthError.invalid(
+                field: "--interval", value: interval, rule: "must be a number of seconds such as 5s")
         }
         repeat {
             try Output.json(StatisticsEvent(id: id, statistics: container.cgroup.statistics()), pretty: false)

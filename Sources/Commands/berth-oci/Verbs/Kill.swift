@@ -16,6 +16,10 @@ struct Kill: Verb {
     var signal = "SIGTERM"
 
     func perform(_ globals: GlobalOptions) throws {
+        try Self.perform(id, signal, all: all, globals)
+    }
+
+    static func perform(_ id: String, _ signal: String, all: Bool, _ globals: GlobalOptions) throws {
         guard let number = SignalName.number(signal) else {
             throw BerthError(.invalidArgument, "unknown signal \"\(signal)\"")
         }
@@ -41,8 +45,12 @@ enum SignalName {
         // Of the real-time signals libc keeps the first two: 34 to 64.
         if bare == "RTMIN" { return 34 }
         if bare == "RTMAX" { return 64 }
-        if bare.hasPrefix("RTMIN+"), let offset = Int32(bare.dropFirst(6)), (0...30).contains(offset) { return 34 + offset }
-        if bare.hasPrefix("RTMAX-"), let offset = Int32(bare.dropFirst(6)), (0...30).contains(offset) { return 64 - offset }
+        if bare.hasPrefix("RTMIN+"), let offset = Int32(bare.dropFirst(6)), (0...30).contains(offset) {
+            return 34 + offset
+        }
+        if bare.hasPrefix("RTMAX-"), let offset = Int32(bare.dropFirst(6)), (0...30).contains(offset) {
+            return 64 - offset
+        }
         return nil
     }
 }

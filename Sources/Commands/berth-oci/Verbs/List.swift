@@ -2,7 +2,8 @@ internal import ArgumentParser
 internal import Core
 
 struct List: Verb {
-    static let configuration = CommandConfiguration(abstract: "Lists the containers of --root.")
+    static let configuration = CommandConfiguration(
+        abstract: "Lists the containers of --root.")
 
     @Option(name: [.customShort("f"), .long], help: "table or json.")
     var format = "table"

@@ -1,7 +1,8 @@
 internal import ArgumentParser
 
 struct Pause: Verb {
-    static let configuration = CommandConfiguration(abstract: "Freezes every process of a container.")
+    static let configuration = CommandConfiguration(
+        abstract: "Freezes every process of a container.")
 
     @Argument(help: "ID of the container.")
     var id: String

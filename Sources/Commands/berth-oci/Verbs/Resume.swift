@@ -1,7 +1,8 @@
 internal import ArgumentParser
 
 struct Resume: Verb {
-    static let configuration = CommandConfiguration(abstract: "Lets the processes of a paused container go on.")
+    static let configuration = CommandConfiguration(
+        abstract: "Lets the processes of a paused container go on.")
 
     @Argument(help: "ID of the container.")
     var id: String

@@ -24,10 +24,16 @@ struct Run: Verb {
     var id: String
 
     func perform(_ globals: GlobalOptions) throws {
+        try Self.perform(id, bundle.request, detach: detach, keep: keep, globals)
+    }
+
+    static func perform(
+        _ id: String, _ bundle: BundleRequest, detach: Bool, keep: Bool, _ globals: GlobalOptions
+    ) throws {
         let runtime = globals.runtime
         let foreground = detach ? nil : try Foreground()
         let (container, process) = try runtime.create(
-            id: id, bundle: bundle.path, waiting: false, options: bundle.runOptions,
+            id: id, bundle: bundle.path, waiting: false, options: bundle.options,
             check: { try bundle.checkConsole(terminal: $0.process?.terminal == true, detached: detach) })
         do {
             try runtime.runPoststartHooks(container)

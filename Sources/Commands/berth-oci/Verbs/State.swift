@@ -3,12 +3,17 @@ internal import OCIRuntime
 internal import OCISpec
 
 struct State: Verb {
-    static let configuration = CommandConfiguration(abstract: "Prints the state of a container as JSON.")
+    static let configuration = CommandConfiguration(
+        abstract: "Prints the state of a container as JSON.")
 
     @Argument(help: "ID of the container.")
     var id: String
 
     func perform(_ globals: GlobalOptions) throws {
+        try Self.perform(id, globals)
+    }
+
+    static func perform(_ id: String, _ globals: GlobalOptions) throws {
         try Output.json(ContainerListing(try globals.runtime.container(id)))
     }
 }
