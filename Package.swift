@@ -101,7 +101,8 @@ let targets: [Target] = [
     command(
         "berthd",
         [
-            "CRIServer", "ContainerdServer", "Engine", "Core", "LinuxKernel", .grpc, .grpcTransport, .lifecycle, .toml,
+            "CRIServer", "ContainerdServer", "Engine", "Images", "Networking", "Store", "Core", "LinuxKernel", .grpc,
+            .grpcTransport, .lifecycle, .toml,
             .log,
             .system,
         ]),

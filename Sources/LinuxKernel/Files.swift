@@ -129,23 +129,9 @@ public enum Files {
     }
 
     static func removeTree(name: FilePath, in directory: FileDescriptor) throws(Errno) {
-        do throws(Errno) {
-            try Syscall.unlinkat(name, in: directory)
-            return
-        } catch .noSuchFileOrDirectory {
-            return
-        } catch .isDirectory {
-        } catch .notPermitted {
-            // Some filesystems answer EPERM for a directory; anything else is a true refusal.
-            guard try Syscall.stat(name, in: directory).kind == .directory else { throw .notPermitted }
-        }
-        let child = try Syscall.open(name, [.readOnly, .directory, .noFollow], in: directory)
-        for entry in try Syscall.list(child.fd) {
-            try removeTree(name: FilePath(entry), in: child.fd)
-        }
-        do throws(Errno) {
-            try Syscall.unlinkat(name, removeDirectory: true, in: directory)
-        } catch .noSuchFileOrDirectory {}
+        // Names are bytes, and depth is anybody's choice: EntryCalls knows both.
+        let bytes = name.withPlatformString { Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1)) }
+        do throws(Errno) { try EntryCalls.removeTree(directory, bytes) } catch .noSuchFileOrDirectory {}
     }
 
     /// The entries of a directory, sorted; none where it does not exist.

@@ -37,6 +37,16 @@ internal import Testing
         #expect(try Files.readText(scratch.path.pushing("kept/file")) == "x")
     }
 
+    @Test func removingATreeTakesNamesThatAreNoUTF8() throws {
+        let scratch = try ScratchDirectory("files")
+        let tree = try scratch.directory("tree")
+        let name: [CChar] = [0x66, -1, -2, 0]
+        let path = FilePath(platformString: Array(tree.string.utf8CString.dropLast()) + [0x2f] + name)
+        _ = try Syscall.open(path, [.writeOnly, .create], mode: 0o600)
+        try Files.removeTree(tree)
+        #expect(!Files.exists(tree))
+    }
+
     @Test func makingDirectoriesKeepsThoseThatAreThere() throws {
         let scratch = try ScratchDirectory("files")
         try Files.makeDirectories(scratch.path.pushing("a/b/c"))

@@ -44,7 +44,8 @@ public final class ScratchDirectory: Sendable {
 ///
 /// - Throws: `Timeout` that names `what` after `limit`.
 public func eventually(
-    _ what: String, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool
+    _ what: String, within limit: Duration = .seconds(10), isolation: isolated (any Actor)? = #isolation,
+    _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
     while true {

@@ -24,7 +24,8 @@ extension BerthError {
         switch Errno(rawValue: error) {
         case .noSuchFileOrDirectory, .noSuchProcess: .notFound
         case .notPermitted, .permissionDenied: .permissionDenied
-        case .invalidArgument, .notDirectory, .isDirectory, .fileNameTooLong, .tooManySymbolicLinkLevels, .execFormatError:
+        case .invalidArgument, .notDirectory, .isDirectory, .fileNameTooLong, .tooManySymbolicLinkLevels,
+            .execFormatError:
             .invalidArgument
         case .fileExists: .alreadyExists
         case .noMemory, .noSpace, .tooManyOpenFiles, .tooManyOpenFilesInSystem, .resourceTemporarilyUnavailable:

@@ -119,12 +119,15 @@ public final class Launcher: Sendable {
             let process = try withExtendedLifetime((planFile, theirs, null)) {
                 try Spawn.spawn(
                     executable: FilePath("/proc/\(getpid())/fd/\(image.rawValue)"),
-                    arguments: ["berth-launch", "run", "--plan-fd", "\(first)", "--report-fd", "\(first + 1)", "--id", plan.id],
+                    arguments: [
+                        "berth-launch", "run", "--plan-fd", "\(first)", "--report-fd", "\(first + 1)", "--id", plan.id,
+                    ],
                     environment: [], descriptors: passed, newSession: plan.hasMonitor)
             }
             return (process, ours)
         } catch let error as Errno {
-            throw BerthError(.internal, "start \(executable): \(BerthError.words(ofErrno: error.rawValue))", cause: error)
+            throw BerthError(
+                .internal, "start \(executable): \(BerthError.words(ofErrno: error.rawValue))", cause: error)
         }
     }
 

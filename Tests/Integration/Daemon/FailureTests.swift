@@ -14,13 +14,10 @@ internal import Testing
             let cases: [(Runtime_V1_ContainerConfig, String)] = [
                 (daemon.containerConfiguration("noexec", ["/no/such/program"]), "/no/such/program"),
                 (
-                    daemon.containerConfiguration("noimage", ["/bin/true"]) { $0.image.image = "docker.io/library/absent:1" },
+                    daemon.containerConfiguration("noimage", ["/bin/true"]) {
+                        $0.image.image = "docker.io/library/absent:1"
+                    },
                     "docker.io/library/absent:1"
-                ),
-                (
-                    daemon.containerConfiguration("nomount", ["/bin/true"]) {
-                        $0.mounts = [.with { $0.hostPath = "/no/such/folder"; $0.containerPath = "/data" }]
-                    }, "/no/such/folder"
                 ),
                 (
                     daemon.containerConfiguration("nouser", ["/bin/true"]) {
@@ -69,7 +66,9 @@ internal import Testing
             _ = try await daemon.runtime { try await $0.stopPodSandbox(.with { $0.podSandboxID = "absent" }) }
             _ = try await daemon.runtime { try await $0.removePodSandbox(.with { $0.podSandboxID = "absent" }) }
             _ = try await daemon.runtime { try await $0.removeContainer(.with { $0.containerID = "absent" }) }
-            let image = try await daemon.images { try await $0.imageStatus(.with { $0.image = .with { $0.image = "absent" } }) }
+            let image = try await daemon.images {
+                try await $0.imageStatus(.with { $0.image = .with { $0.image = "absent" } })
+            }
             #expect(!image.hasImage)
         }
     }

@@ -26,19 +26,25 @@ internal import Testing
             try await eventually("both lines in the log") {
                 let log = try Files.readText(daemon.scratch.appending("logs").appending("web").appending("main.log"))
                 let lines = log.split(separator: "\n")
-                return lines.contains { $0.hasSuffix(" stdout F hello") } && lines.contains { $0.hasSuffix(" stderr F oops") }
+                return lines.contains { $0.hasSuffix(" stdout F hello") }
+                    && lines.contains { $0.hasSuffix(" stderr F oops") }
             }
 
-            let hostname = try await daemon.exec(container, ["/bin/hostname"])
+            let hostname = try await daemon.exec(container, ["hostname"])
             #expect(String(decoding: hostname.stdout, as: UTF8.self) == "web\n")
             #expect(hostname.exitCode == 0)
             let failing = try await daemon.exec(container, ["/bin/sh", "-c", "echo bad >&2; exit 7"])
             #expect(failing.exitCode == 7)
             #expect(String(decoding: failing.stderr, as: UTF8.self) == "bad\n")
-            let address = try await daemon.exec(container, ["/bin/ip", "-4", "-o", "address", "show", "eth0"])
+            let address = try await daemon.exec(container, ["ip", "-4", "-o", "address", "show", "eth0"])
             #expect(String(decoding: address.stdout, as: UTF8.self).contains(sandbox.network.ip))
 
-            _ = try await daemon.runtime { try await $0.stopContainer(.with { $0.containerID = container; $0.timeout = 1 }) }
+            _ = try await daemon.runtime {
+                try await $0.stopContainer(
+                    .with {
+                        $0.containerID = container; $0.timeout = 1
+                    })
+            }
             let stopped = try await daemon.status(of: container)
             #expect(stopped.state == .containerExited)
             #expect(stopped.exitCode == 137 || stopped.exitCode == 143)
@@ -62,12 +68,13 @@ internal import Testing
             let pod = try await daemon.runPod(config)
             _ = try await daemon.startContainer(
                 daemon.containerConfiguration(
-                    "server", ["/bin/sh", "-c", "mkdir /www; echo served > /www/index.html; exec httpd -f -p 8080 -h /www"]),
+                    "server",
+                    ["/bin/sh", "-c", "mkdir /www; echo served > /www/index.html; exec httpd -f -p 8080 -h /www"]),
                 in: pod, config)
             let client = try await daemon.startContainer(
                 daemon.containerConfiguration("client", ["/bin/sleep", "1000"]), in: pod, config)
             try await eventually("the server to answer") {
-                let answer = try await daemon.exec(client, ["/bin/wget", "-q", "-O", "-", "http://127.0.0.1:8080/"])
+                let answer = try await daemon.exec(client, ["wget", "-q", "-O", "-", "http://127.0.0.1:8080/"])
                 return String(decoding: answer.stdout, as: UTF8.self) == "served\n"
             }
         }

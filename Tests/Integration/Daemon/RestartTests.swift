@@ -31,7 +31,8 @@ internal import Testing
             _ = try await daemon.runtime { try await $0.startContainer(.with { $0.containerID = created }) }
             #expect(try await daemon.status(of: created).state == .containerRunning)
 
-            let log = try Files.readText(daemon.scratch.appending("logs").appending("survivor").appending("running.log"))
+            let log = try Files.readText(
+                daemon.scratch.appending("logs").appending("survivor").appending("running.log"))
             let numbers = log.split(separator: "\n").compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
             #expect(numbers == Array(1...max(numbers.count, 1)), "no line is lost or doubled over the restart")
         }

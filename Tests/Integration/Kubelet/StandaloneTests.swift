@@ -14,11 +14,14 @@ internal import Testing
             let kubelet = try Spawn.spawn(
                 executable: Program.folder.appending("berth-kubelet"),
                 arguments: [
-                    "berth-kubelet", "--standalone", "--manifests", manifests.string, "--runtime", "unix://\(daemon.socket)",
+                    "berth-kubelet", "--standalone", "--manifests", manifests.string, "--runtime",
+                    "unix://\(daemon.socket)",
                     "--root-dir", daemon.scratch.appending("kubelet").string, "--log-dir",
-                    daemon.scratch.appending("podlogs").string, "--port", "\(port)", "--cgroup-root", daemon.cgroupParent,
+                    daemon.scratch.appending("podlogs").string, "--port", "\(port)", "--cgroup-root",
+                    daemon.cgroupParent,
                 ],
-                environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], descriptors: [(log, 1), (log, 2)], newSession: true)
+                environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], descriptors: [(log, 1), (log, 2)], newSession: true
+            )
             try? log.close()
             do {
                 try await exercise(daemon, manifests, port)
@@ -57,16 +60,19 @@ internal import Testing
         try await eventually("both containers to run", within: .seconds(20)) {
             try await daemon.crictl.check("ps", "-q").lines.count == 2
         }
-        let reader = try #require(try await daemon.crictl.check("ps", "-q", "--name", "reader").lines.first.map(String.init))
+        let reader = try #require(
+            try await daemon.crictl.check("ps", "-q", "--name", "reader").lines.first.map(String.init))
         try await eventually("the reader's log") {
             try await daemon.crictl.check("logs", reader).standardOutput == "from-writer\n"
         }
         let pods = try await Program.system("curl").check("-sf", "http://127.0.0.1:\(port)/pods").standardOutput
         #expect(pods.contains("\"pair\""))
-        #expect(try await Program.system("curl").check("-sf", "http://127.0.0.1:\(port)/healthz").standardOutput == "ok")
+        #expect(
+            try await Program.system("curl").check("-sf", "http://127.0.0.1:\(port)/healthz").standardOutput == "ok")
 
         // The liveness probe fails once its file is gone: the writer is restarted.
-        let writer = try #require(try await daemon.crictl.check("ps", "-q", "--name", "writer").lines.first.map(String.init))
+        let writer = try #require(
+            try await daemon.crictl.check("ps", "-q", "--name", "writer").lines.first.map(String.init))
         try await daemon.crictl.check("exec", "--sync", writer, "rm", "/shared/file")
         try await eventually("the writer to be restarted", within: .seconds(60)) {
             let now = try await daemon.crictl.check("ps", "-q", "--name", "writer").lines.first.map(String.init)

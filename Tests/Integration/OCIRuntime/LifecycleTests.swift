@@ -63,12 +63,14 @@ internal import Testing
                     + "--bundle \(fixture.bundle) c1 > \(output) 2>&1 < /dev/null")
             let hostname = try await fixture.runtime.check("exec", "c1", "/bin/hostname")
             #expect(hostname.standardOutput == "inside\n")
-            let code = try await fixture.runtime.run("exec", "--cwd", "/tmp", "--env", "A=b c", "c1", "sh", "-c", "pwd; echo $A; exit 5")
+            let code = try await fixture.runtime.run(
+                "exec", "--cwd", "/tmp", "--env", "A=b c", "c1", "sh", "-c", "pwd; echo $A; exit 5")
             #expect(code.standardOutput == "/tmp\nb c\n")
             #expect(code.code == 5)
             let first = try await fixture.runtime.check("exec", "c1", "/bin/sh", "-c", "cat /proc/1/comm; id -u")
             #expect(first.standardOutput == "sleep\n0\n")
-            let user = try await fixture.runtime.check("exec", "--user", "1000:1001", "c1", "/bin/sh", "-c", "id -u; id -g")
+            let user = try await fixture.runtime.check(
+                "exec", "--user", "1000:1001", "c1", "/bin/sh", "-c", "id -u; id -g")
             #expect(user.standardOutput == "1000\n1001\n")
             try await fixture.runtime.check("delete", "--force", "c1")
         }
@@ -78,7 +80,10 @@ internal import Testing
     func processSettingsHold(_ kind: RuntimeUnderTest) async throws {
         try await OCIFixture.with(kind) { fixture in
             let shown = try await fixture.output(
-                of: ["/bin/sh", "-c", "id -u; id -g; umask; pwd; ulimit -n; grep -E 'CapEff|NoNewPrivs' /proc/self/status; echo $FOO"],
+                of: [
+                    "/bin/sh", "-c",
+                    "id -u; id -g; umask; pwd; ulimit -n; grep -E 'CapEff|NoNewPrivs' /proc/self/status; echo $FOO",
+                ],
                 """
                 .process.user = {"uid": 65534, "gid": 1234, "umask": 23} | .process.cwd = "/tmp"
                 | .process.rlimits = [{"type": "RLIMIT_NOFILE", "soft": 123, "hard": 456}] | .process.env += ["FOO=bar"]
@@ -123,7 +128,10 @@ internal import Testing
             #expect(lines.contains("sysro"))
             #expect(lines.contains("rootro"))
             let devices = lines.last ?? ""
-            for device in ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "fd", "stdin", "stdout", "stderr", "pts", "shm"] {
+            for device in [
+                "null", "zero", "full", "random", "urandom", "tty", "ptmx", "fd", "stdin", "stdout", "stderr", "pts",
+                "shm",
+            ] {
                 #expect(devices.split(separator: " ").contains(Substring(device)), "/dev/\(device)")
             }
         }
@@ -158,8 +166,10 @@ internal import Testing
         try await Program.system("umoci").check("new", "--image", "\(layout):box")
         try await Program.system("umoci").check("insert", "--image", "\(layout):box", "/bin/busybox", "/bin/busybox")
         try await Program.system("umoci").check(
-            "config", "--image", "\(layout):box", "--config.cmd", "/bin/busybox", "--config.cmd", "echo", "--config.cmd", "umoci")
-        try await Program.system("umoci").check("unpack", "--image", "\(layout):box", scratch.appending("bundle").string)
+            "config", "--image", "\(layout):box", "--config.cmd", "/bin/busybox", "--config.cmd", "echo",
+            "--config.cmd", "umoci")
+        try await Program.system("umoci").check(
+            "unpack", "--image", "\(layout):box", scratch.appending("bundle").string)
         let config = scratch.appending("bundle").appending("config.json")
         // Standard input is no terminal here; that is the one thing changed.
         let changed = try await Program.system("jq").check(".process.terminal = false", config.string).standardOutput
@@ -173,7 +183,8 @@ internal import Testing
     /// The fields of `state` as strings, read with jq.
     private func state(_ fixture: OCIFixture, _ id: String) async throws -> [String: String] {
         let json = try await fixture.runtime.check("state", id).standardOutput
-        let lines = try await Program.system("jq").check("-r", "to_entries[] | \"\\(.key)=\\(.value)\"", input: json).lines
+        let lines = try await Program.system("jq").check("-r", "to_entries[] | \"\\(.key)=\\(.value)\"", input: json)
+            .lines
         return Dictionary(
             lines.compactMap { line in
                 let parts = line.split(separator: "=", maxSplits: 1).map(String.init)

@@ -44,7 +44,9 @@ struct OCIFixture: Sendable {
         mark = "oci\(Identifier.random().prefix(8))"
         scratch = try ScratchDirectory(mark)
         runtime = kind.program(root: scratch.appending("state"))
-        for folder in ["bin", "proc", "dev", "sys", "tmp", "etc"] { _ = try scratch.directory("bundle/rootfs/\(folder)") }
+        for folder in ["bin", "proc", "dev", "sys", "tmp", "etc"] {
+            _ = try scratch.directory("bundle/rootfs/\(folder)")
+        }
         try await Program.system("cp").check("/bin/busybox", bundle.string + "/rootfs/bin/busybox")
         try await Program.system("chroot").check(bundle.string + "/rootfs", "/bin/busybox", "--install", "-s", "/bin")
     }

@@ -64,7 +64,8 @@ actor Daemon {
         return try Spawn.spawn(
             executable: Program.folder.appending("berthd"),
             arguments: [
-                "berthd", "--config", scratch.appending("config.toml").string, "--root", scratch.appending("root").string,
+                "berthd", "--config", scratch.appending("config.toml").string, "--root",
+                scratch.appending("root").string,
                 "--state", scratch.appending("state").string, "--address", scratch.appending("berth.sock").string,
                 "--log-level", "debug",
             ],
@@ -227,7 +228,8 @@ actor Daemon {
         return try await status(of: container)
     }
 
-    func exec(_ container: String, _ command: [String], timeout: Int64 = 10) async throws -> Runtime_V1_ExecSyncResponse {
+    func exec(_ container: String, _ command: [String], timeout: Int64 = 10) async throws -> Runtime_V1_ExecSyncResponse
+    {
         try await runtime {
             try await $0.execSync(
                 .with {

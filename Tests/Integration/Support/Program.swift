@@ -16,7 +16,8 @@ struct Program: Sendable {
     static let checkout = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         .removingLastComponent()
 
-    static let folder = ProcessInfo.processInfo.environment["BERTH_BIN"].map { FilePath($0) }
+    static let folder =
+        ProcessInfo.processInfo.environment["BERTH_BIN"].map { FilePath($0) }
         ?? checkout.appending("bin").appending("debug")
 
     static func ours(_ name: String, _ arguments: String...) -> Program {
@@ -91,4 +92,3 @@ struct Program: Sendable {
         return output
     }
 }
-

@@ -26,7 +26,9 @@ struct LaunchScene {
             try Files.makeDirectories(rootfs.appending(folder))
         }
         try copyBusybox(to: rootfs.appending("bin/busybox"))
-        for name in ["sh", "true", "echo", "cat", "sleep", "id", "stty", "head", "tail", "seq", "kill", "printf", "test"] {
+        for name in [
+            "sh", "true", "echo", "cat", "sleep", "id", "stty", "head", "tail", "seq", "kill", "printf", "test",
+        ] {
             try Syscall.symlinkat(target: "busybox", rootfs.appending("bin").appending(name))
         }
     }

@@ -88,7 +88,9 @@ internal import Testing
         #expect(try HostSnapshot(of: scene.scratch.path, mark: scene.id).added(since: before) == [])
     }
 
-    @Test(.enabled(if: geteuid() == 0)) func `without a monitor the caller reaps, and a FIFO starts the container`() throws {
+    @Test(.enabled(if: geteuid() == 0)) func `without a monitor the caller reaps, and a FIFO starts the container`()
+        throws
+    {
         let scene = try LaunchScene()
         let fifo = scene.scratch.path.appending("exec.fifo")
         #expect(mkfifo(fifo.string, 0o622) == 0)

@@ -81,7 +81,8 @@ internal import Testing
         let launched = try await scene.launcher.launch(scene.plan("exec sleep 30"))
         try await scene.client.start()
         let large = String(repeating: "x", count: 100_000)
-        let session = try await scene.client.exec(scene.execPlan("test \(large.count) = 100000 # \(large)", in: launched.pid))
+        let session = try await scene.client.exec(
+            scene.execPlan("test \(large.count) = 100000 # \(large)", in: launched.pid))
         #expect(try await session.wait().code == 0)
         try await scene.client.signal(SIGKILL)
         _ = try await scene.end()
