@@ -54,7 +54,7 @@ internal import Testing
             #expect(try await daemon.runtime { try await $0.listContainers(.init()).containers }.isEmpty)
             // The bridge and the lease directory are the network's, not the pod's.
             let left = try daemon.snapshot().added(since: before).filter {
-                !$0.contains("link \(daemon.mark)") && !$0.contains("/state/networks")
+                !$0.contains("link \(daemon.mark)") && !$0.contains("/state/network")
                     && !$0.hasSuffix("/state/pods") && !$0.hasSuffix("/state/containers")
                     && !$0.hasPrefix("cgroup") || $0.contains(pod) || $0.contains(container)
             }
