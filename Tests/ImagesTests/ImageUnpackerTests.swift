@@ -107,7 +107,8 @@ struct ImageUnpackerTests {
         let digest = try Digest.of(tar)
         let layer = Descriptor(mediaType: .layer, digest: digest, size: Int64(tar.count))
         let writer = try storage.content.ingest("download")
-        let incoming = try writer.follow()
+        let arrivals = BlobArrivals()
+        arrivals.began(digest, try writer.follow())
         let unpacker = ImageUnpacker(content: storage.content, snapshotter: storage.snapshotter)
         let download = Task {
             for start in stride(from: 0, to: tar.count, by: 200_000) {
@@ -115,28 +116,68 @@ struct ImageUnpackerTests {
                 try await Task.sleep(for: .milliseconds(2))
             }
             try writer.commit(expecting: digest)
+            arrivals.ended(digest)
         }
-        let top = try await unpacker.unpack(
-            layers: [layer], diffIDs: [digest], source: { _ in .incoming(incoming) },
-            downloaded: { _ = try await download.value })
+        let top = try await unpacker.unpack(layers: [layer], diffIDs: [digest], arrivals: arrivals)
+        try await download.value
         #expect(top == digest)
         #expect(try await storage.snapshotter.info(digest.description).usage?.inodes == 301)
     }
 
-    @Test("an aborted download ends the unpack that follows it")
-    func abortedDownload() async throws {
+    @Test("a download that fails ends the unpack that follows it, with the download's own words")
+    func failedDownload() async throws {
         let storage = try Storage()
         let writer = try storage.content.ingest("download")
-        let incoming = try writer.follow()
         let layer = Descriptor(mediaType: .layer, digest: try Digest.of([1]), size: 5000)
+        let later = Descriptor(mediaType: .layer, digest: try Digest.of([2]), size: 5000)
+        let arrivals = BlobArrivals()
+        arrivals.began(layer.digest, try writer.follow())
         let unpacker = ImageUnpacker(content: storage.content, snapshotter: storage.snapshotter)
         let task = Task {
-            try await unpacker.unpack(layers: [layer], diffIDs: [layer.digest], source: { _ in .incoming(incoming) })
+            try await unpacker.unpack(
+                layers: [layer, later], diffIDs: [layer.digest, later.digest], arrivals: arrivals)
         }
         try writer.write([1, 2, 3])
         try await Task.sleep(for: .milliseconds(20))
+        arrivals.failed(BerthError(.unavailable, "the registry burns"))
+        arrivals.failed(CancellationError())
         writer.abort()
-        await #expect(throws: BerthError.self) { _ = try await task.value }
+        let error = await #expect(throws: BerthError.self) { _ = try await task.value }
+        #expect(error?.description == "the registry burns")
         #expect(try Files.list(storage.snapshotter.root) == [])
+    }
+
+    @Test("a download that is started again costs the layer another look, not the pull")
+    func restartedDownload() async throws {
+        let storage = try Storage()
+        let tar = try TestTar.make { try $0.file("f", String(repeating: "x", count: 3_000_000)) }
+        let digest = try Digest.of(tar)
+        let layer = Descriptor(mediaType: .layer, digest: digest, size: Int64(tar.count))
+        let writer = try storage.content.ingest("download")
+        let arrivals = BlobArrivals()
+        arrivals.began(digest, try writer.follow())
+        let unpacker = ImageUnpacker(content: storage.content, snapshotter: storage.snapshotter)
+        let task = Task {
+            try await unpacker.unpack(layers: [layer], diffIDs: [digest], arrivals: arrivals)
+        }
+        // Enough for the first of the file to be written.
+        try writer.write([UInt8](tar[..<2_200_000]))
+        try await Task.sleep(for: .milliseconds(20))
+        try writer.truncate()
+        try writer.write(tar)
+        try writer.commit(expecting: digest)
+        arrivals.ended(digest)
+        #expect(try await task.value == digest)
+        #expect(try await storage.snapshotter.info(digest.description).usage?.inodes == 2)
+    }
+
+    @Test("who waits for a blob that never comes can be cancelled")
+    func cancelledWait() async throws {
+        let arrivals = BlobArrivals()
+        let digest = try Digest.of([1])
+        let task = Task { try await arrivals.whole(digest) }
+        try await Task.sleep(for: .milliseconds(20))
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
     }
 }

@@ -33,10 +33,11 @@ extension ImageService {
     ) async throws -> ImageStatus {
         try await leases.withLease(namespace: namespace, for: "pull \(reference)") { scope in
             let target = try await storage.gate.withOperation {
-                let pulled = try await registry.pull(
+                let pull = try await registry.begin(
                     reference, platform: platform, credentials: credentials, into: storage.blobs, progress: progress)
-                try await adopt(pulled.target, scope: scope)
-                return pulled.target
+                try await transfer(pull, scope: scope)
+                try await adopt(pull.image.target, scope: scope)
+                return pull.image.target
             }
             let image = try resolver.resolve(target)
             _ = try await unpack(image, scope: scope)
@@ -47,6 +48,18 @@ extension ImageService {
                 throw BerthError(.aborted, "image \"\(reference)\" was removed while it was being pulled")
             }
             return status
+        }
+    }
+
+    /// Fetches an image's blobs and unpacks its layers as they come. The layers are held by the lease of `scope`.
+    private func transfer(_ pull: RegistryPull, scope: StorageScope) async throws {
+        try await pull.fetchConfig()
+        let image = try resolver.resolve(pull.image.target)
+        let arrivals = BlobArrivals()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await pull.fetchBlobs(arrivals) }
+            group.addTask { _ = try await self.unpackLayers(of: image, arrivals: arrivals, scope: scope) }
+            try await group.waitForAll()
         }
     }
 

@@ -19,22 +19,31 @@ extension ImageService {
 
     /// As ``unpack(_:namespace:)``, with the layers held by the lease of `scope` until the config refers to them.
     func unpack(_ image: ResolvedImage, scope: StorageScope) async throws -> Digest? {
+        guard let chain = try await unpackLayers(of: image, arrivals: nil, scope: scope) else { return nil }
+        let label = GarbageGraph.snapshotReference + ImageStorage.snapshotterName
+        let config = image.config.digest
+        let isLabelled = try await storage.database.read {
+            try $0.content(config, namespace: scope.namespace)?.labels[label] == chain.description
+        }
+        if !isLabelled {
+            _ = try await content.update(
+                config, labels: [label: chain.description], replacingAll: false, namespace: scope.namespace)
+        }
+        return chain
+    }
+
+    /// Makes the layers snapshots, where they are not.
+    ///
+    /// - Parameter arrivals: of layers that are still being fetched.
+    func unpackLayers(of image: ResolvedImage, arrivals: BlobArrivals?, scope: StorageScope) async throws -> Digest? {
         guard let chain = try image.chainID else { return nil }
         // Two containers of one image that has not been unpacked yet must not do it twice.
         return try await unpacking.withLock("\(scope.namespace) \(chain)") {
             let snapshotter = try storage.snapshotter(scope)
             if try await !snapshotter.unpacked(chain) {
                 let unpacker = ImageUnpacker(content: storage.blobs, snapshotter: snapshotter)
-                try await unpacker.unpack(layers: image.layers, diffIDs: image.document.rootfs.diffIDs)
-            }
-            let label = GarbageGraph.snapshotReference + ImageStorage.snapshotterName
-            let config = image.config.digest
-            let isLabelled = try await storage.database.read {
-                try $0.content(config, namespace: scope.namespace)?.labels[label] == chain.description
-            }
-            if !isLabelled {
-                _ = try await content.update(
-                    config, labels: [label: chain.description], replacingAll: false, namespace: scope.namespace)
+                try await unpacker.unpack(
+                    layers: image.layers, diffIDs: image.document.rootfs.diffIDs, arrivals: arrivals)
             }
             return chain
         }

@@ -76,6 +76,10 @@ final class IncomingSource: ByteSource {
         guard count > 0 else { return 0 }
         let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
         let done = try EntryCalls.read(blob.descriptor.fd, at: offset, into: part)
+        guard done == count else {
+            // The writer has started again meanwhile.
+            throw blob.growth.read { $0.failure } ?? BerthError(.dataLoss, "content became shorter while it was read")
+        }
         offset += Int64(done)
         return done
     }

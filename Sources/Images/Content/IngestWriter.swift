@@ -107,6 +107,9 @@ public final class IngestWriter: Sendable {
 
     /// Drops what was written so far.
     public func truncate() throws {
+        // A reader may have seen bytes that are gone soon: it must not go on. Said first, so that who reads less than there was
+        // finds the reason.
+        growth.change { $0.failure = BerthError(.aborted, "content \"\(reference)\" was started again") }
         try writing.withLock { writing in
             guard !writing.closed else {
                 throw BerthError(.failedPrecondition, "content writer \"\(reference)\" is closed")
@@ -118,8 +121,6 @@ public final class IngestWriter: Sendable {
             writing.hasher = ContentHasher(writing.hasher.algorithm)
             writing.writtenBack = 0
         }
-        // A reader may have seen bytes that are gone now: it must not go on.
-        growth.change { $0.failure = BerthError(.aborted, "content \"\(reference)\" was started again") }
     }
 
     /// Verifies, makes durable and names the blob. If the blob exists already, the written copy is thrown away.

@@ -10,6 +10,7 @@ struct BlobFetch {
     let client: RegistryClient
     let route: RegistryRoute
     let content: ContentStore
+    let arrivals: BlobArrivals
     let progress: @Sendable (PullProgress) -> Void
 
     func run() async throws {
@@ -24,6 +25,7 @@ struct BlobFetch {
             try content.ingest("pull-\(blob.digest)", total: blob.size, algorithm: blob.digest.algorithm)
         }
         do {
+            arrivals.began(blob.digest, try writer.follow())
             try await route.firstAnswer("blob \(blob.digest)") { try await fetch(writer, from: $0) }
         } catch {
             // Kept for the next pull: it goes on where this one stopped.

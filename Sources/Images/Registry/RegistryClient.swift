@@ -110,18 +110,29 @@ public final class RegistryClient: Sendable {
         _ reference: ImageReference, platform: Platform = .host, credentials: RegistryCredentials = .anonymous,
         into content: ContentStore, progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
     ) async throws -> PulledImage {
+        let pull = try await begin(
+            reference, platform: platform, credentials: credentials, into: content, progress: progress)
+        try await pull.fetchBlobs()
+        return pull.image
+    }
+
+    /// The first half of a pull: finds out what the reference means and stores the documents.
+    public func begin(
+        _ reference: ImageReference, platform: Platform = .host, credentials: RegistryCredentials = .anonymous,
+        into content: ContentStore, progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
+    ) async throws -> RegistryPull {
         let route = try route(to: reference, credentials)
         let (target, bytes) = try await document(reference, on: route)
         try content.write(bytes, expecting: target.digest)
 
         let (descriptor, manifest) = try await self.manifest(
             of: target, bytes, platform: platform, reference: reference, route: route, content: content)
-        let blobs = try Self.distinct([manifest.config] + manifest.layers)
-        for blob in blobs { progress(PullProgress(descriptor: blob, received: 0, state: .waiting)) }
-        try await fetch(blobs, route: route, into: content, progress: progress)
-        return PulledImage(
+        let image = PulledImage(
             reference: reference, target: target, manifest: descriptor, config: manifest.config, layers: manifest.layers
         )
+        return try RegistryPull(
+            image: image, blobs: [manifest.config] + manifest.layers, client: self, route: route, content: content,
+            progress: progress)
     }
 
     /// Mirrors first, without credentials: those are for the registry.
@@ -184,41 +195,6 @@ public final class RegistryClient: Sendable {
     private static func offer(of index: Index) -> String {
         let platforms = Set(index.manifests.compactMap { $0.platform?.description }).sorted().joined(separator: ", ")
         return platforms.isEmpty ? "no platforms" : RegistryAddress.printable(platforms)
-    }
-
-    /// An image may name one blob several times (an empty layer), but not with several sizes.
-    private static func distinct(_ blobs: [Descriptor]) throws -> [Descriptor] {
-        var sizes: [Digest: Int64] = [:]
-        return try blobs.filter { blob in
-            guard let known = sizes.updateValue(blob.size, forKey: blob.digest) else { return true }
-            guard known == blob.size else {
-                throw BerthError(
-                    .invalidArgument, "the manifest names blob \(blob.digest) with \(known) and with \(blob.size) bytes"
-                )
-            }
-            return false
-        }
-    }
-
-    private func fetch(
-        _ blobs: [Descriptor], route: RegistryRoute, into content: ContentStore,
-        progress: @escaping @Sendable (PullProgress) -> Void
-    ) async throws {
-        var queue = blobs[...]
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            func next() {
-                guard let blob = queue.popFirst() else { return }
-                group.addTask {
-                    try await self.fetching.withLock(blob.digest) {
-                        try await BlobFetch(
-                            blob: blob, client: self, route: route, content: content, progress: progress
-                        ).run()
-                    }
-                }
-            }
-            for _ in 0..<max(configuration.concurrentBlobs, 1) { next() }
-            while try await group.next() != nil { next() }
-        }
     }
 }
 

@@ -45,15 +45,13 @@ public final class ImageUnpacker: Sendable {
     ///
     /// - Parameters:
     ///   - labels: of each new snapshot.
-    ///   - source: where a layer's bytes come from, by default the content store. A layer that is still being downloaded must
-    ///     be whole in the content store when `downloaded` returns.
-    ///   - downloaded: awaited before anything is committed.
+    ///   - arrivals: of layers that are still being downloaded into the content store: each is unpacked as its bytes come, and
+    ///     nothing is committed before all of them are whole and verified. Without it they have to be there.
     /// - Returns: the chain ID of the topmost layer; `nil` for an image without layers.
     @discardableResult
     public func unpack(
         layers: [Descriptor], diffIDs: [Digest], labels: [String: String] = [:],
-        source: (@Sendable (Descriptor) async throws -> LayerSource)? = nil,
-        downloaded: (@Sendable () async throws -> Void)? = nil
+        arrivals: BlobArrivals? = nil
     ) async throws -> Digest? {
         guard layers.count == diffIDs.count else {
             throw BerthError(
@@ -64,20 +62,14 @@ public final class ImageUnpacker: Sendable {
                 field: "layer \(layer.digest)", value: layer.mediaType, rule: "is not a type of filesystem layer")
         }
         let chain = try Digest.chainIDs(diffIDs)
-        guard let top = chain.last else {
-            try await downloaded?()
-            return nil
-        }
+        guard let top = chain.last else { return nil }
         let plan = layers.indices.map { Layer(descriptor: layers[$0], diffID: diffIDs[$0], chainID: chain[$0]) }
         try await chains.withLock(top) {
             let present = try await self.presentLayers(chain)
             let missing = Array(plan[present...])
-            guard !missing.isEmpty else {
-                try await downloaded?()
-                return
-            }
+            guard !missing.isEmpty else { return }
             let below = present > 0 ? chain[present - 1] : nil
-            try await self.unpack(missing, over: below, labels, source, downloaded)
+            try await self.unpack(missing, over: below, labels, arrivals)
         }
         return top
     }
@@ -103,15 +95,15 @@ public final class ImageUnpacker: Sendable {
     }
 
     private func unpack(
-        _ layers: [Layer], over parent: Digest?, _ labels: [String: String],
-        _ source: (@Sendable (Descriptor) async throws -> LayerSource)?,
-        _ downloaded: (@Sendable () async throws -> Void)?
+        _ layers: [Layer], over parent: Digest?, _ labels: [String: String], _ arrivals: BlobArrivals?
     ) async throws {
         var stagings: [LayerStaging] = []
         do {
             for _ in layers { stagings.append(try await snapshotter.beginLayer()) }
-            let staged = try await begin(layers, in: stagings, source)
-            try await downloaded?()
+            let staged = try await begin(layers, in: stagings, arrivals)
+            if let arrivals {
+                for layer in layers { try await arrivals.whole(layer.descriptor.digest) }
+            }
             var lower: [FilePath] = []
             if let parent { lower = try await snapshotter.layerDirectories(parent.description) }
             var commits: [StagedLayer] = []
@@ -135,8 +127,7 @@ public final class ImageUnpacker: Sendable {
 
     /// Writes all layers, several at a time, and returns them in their order.
     private func begin(
-        _ layers: [Layer], in stagings: [LayerStaging],
-        _ source: (@Sendable (Descriptor) async throws -> LayerSource)?
+        _ layers: [Layer], in stagings: [LayerStaging], _ arrivals: BlobArrivals?
     ) async throws -> [Staged] {
         try await withThrowingTaskGroup(of: Staged.self) { group in
             var results: [Staged] = []
@@ -144,20 +135,41 @@ public final class ImageUnpacker: Sendable {
                 if index >= parallelism, let done = try await group.next() { results.append(done) }
                 let layer = layers[index]
                 let tree = stagings[index].tree
-                group.addTask {
-                    do {
-                        let opened = try await source?(layer.descriptor) ?? .blob(self.open(layer.descriptor))
-                        let job = try UnpackJob(
-                            source: opened, mediaType: layer.descriptor.mediaType, tree: tree, diffID: layer.diffID,
-                            limits: self.unpacker.limits, decompressedLimit: self.unpacker.decompressedLimit)
-                        return Staged(index: index, job: job, begun: try await self.unpacker.begin(job))
-                    } catch {
-                        throw Self.naming(layer, error)
-                    }
-                }
+                group.addTask { try await self.begin(layer, index, in: tree, arrivals) }
             }
             for try await done in group { results.append(done) }
             return results.sorted { $0.index < $1.index }
+        }
+    }
+
+    private func begin(
+        _ layer: Layer, _ index: Int, in tree: FilePath, _ arrivals: BlobArrivals?
+    ) async throws -> Staged {
+        guard let arrivals, let incoming = try await arrivals.incoming(layer.descriptor.digest) else {
+            return try await begin(layer, index, in: tree) { .blob(try open(layer.descriptor)) }
+        }
+        do {
+            return try await begin(layer, index, in: tree) { .incoming(incoming) }
+        } catch {
+            // What the bytes were is known when they are verified: the transfer's own failure tells more.
+            try await arrivals.whole(layer.descriptor.digest)
+            guard (error as? BerthError)?.code == .aborted else { throw error }
+            // The transfer was started again, from another host perhaps, and what had been read of it is void.
+            try await unpacker.clear(tree)
+            return try await begin(layer, index, in: tree) { .blob(try open(layer.descriptor)) }
+        }
+    }
+
+    private func begin(
+        _ layer: Layer, _ index: Int, in tree: FilePath, _ source: () throws -> LayerSource
+    ) async throws -> Staged {
+        do {
+            let job = try UnpackJob(
+                source: source(), mediaType: layer.descriptor.mediaType, tree: tree, diffID: layer.diffID,
+                limits: unpacker.limits, decompressedLimit: unpacker.decompressedLimit)
+            return Staged(index: index, job: job, begun: try await unpacker.begin(job))
+        } catch {
+            throw Self.naming(layer, error)
         }
     }
 

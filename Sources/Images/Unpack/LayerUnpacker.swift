@@ -75,6 +75,11 @@ public struct LayerUnpacker: Sendable {
         return try await job.run { try job.writeMerged(lower) }
     }
 
+    /// Removes what an earlier try left in `tree`.
+    func clear(_ tree: FilePath) async throws {
+        try await BlockingWork.run { try UnpackJob.empty(tree) }
+    }
+
     /// The first half of `unpack` for a layer whose parents are not there yet.
     func begin(_ job: UnpackJob) async throws -> BegunLayer {
         do {
@@ -213,7 +218,9 @@ final class UnpackJob: Sendable {
         return try !EntryCalls.names(in: directory.fd).isEmpty
     }
 
-    func emptyTree() throws {
+    func emptyTree() throws { try Self.empty(tree) }
+
+    static func empty(_ tree: FilePath) throws {
         let directory = try OwnedDescriptor.directory(tree)
         defer { directory.close() }
         for name in try EntryCalls.names(in: directory.fd) { try EntryCalls.removeTree(directory.fd, name) }
