@@ -151,3 +151,16 @@ extension Syscall {
         return text.withCString { body($0) }
     }
 }
+
+extension Syscall {
+    /// Attaches a file, opened for reading, to a free loop device, read-only (loop(4)).
+    ///
+    /// - Returns: the device's path, and a descriptor that keeps it until it is mounted; it goes with its last user.
+    public static func attachLoopDevice(_ backing: FileDescriptor) throws(Errno) -> (
+        path: FilePath, device: OwnedDescriptor
+    ) {
+        var number: Int32 = 0
+        let device = try descriptor(berth_loop_attach(backing.rawValue, &number))
+        return (FilePath("/dev/loop\(number)"), device)
+    }
+}

@@ -141,7 +141,7 @@ import Testing
             let top = try #require(try await daemon.images.unpack("\(image.id)", namespace: "default"))
             try await daemon.ctr("snapshots", "prepare", "work", "\(top)")
             let mounts = try await daemon.images.rootFS(containerID: "work", namespace: "default")
-            let upper = try #require(mounts.upper)
+            let upper = try #require(mounts.writableDirectory).string
             try FileManager.default.createDirectory(atPath: upper + "/etc", withIntermediateDirectories: true)
             try "new".write(toFile: upper + "/etc/new", atomically: false, encoding: .utf8)
             let layer = daemon.scratch.path.appending("layer.tar.gz").string

@@ -6,9 +6,11 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/loop.h>
 #include <linux/openat2.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -82,6 +84,44 @@ int berth_syncfs(int descriptor) { return (int)checked(syncfs(descriptor)); }
 
 int berth_sync_file_range(int descriptor, int64_t offset, int64_t size, unsigned flags) {
     return (int)checked(sync_file_range(descriptor, offset, size, flags));
+}
+
+long berth_copy_range(int from, int64_t from_offset, int to, int64_t to_offset, size_t size) {
+    off64_t in = from_offset, out = to_offset;
+    return checked(copy_file_range(from, &in, to, &out, size, 0));
+}
+
+int64_t berth_next_data(int descriptor, int64_t offset) { return checked(lseek64(descriptor, offset, SEEK_DATA)); }
+int64_t berth_next_hole(int descriptor, int64_t offset) { return checked(lseek64(descriptor, offset, SEEK_HOLE)); }
+
+int berth_loop_attach(int backing, int *number) {
+    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    if (control < 0) return -errno;
+    int result = -EBUSY;
+    // Another process may take the device between the two calls.
+    for (int attempt = 0; attempt < 16 && result == -EBUSY; attempt++) {
+        int free_one = ioctl(control, LOOP_CTL_GET_FREE);
+        if (free_one < 0) {
+            result = -errno;
+            break;
+        }
+        char path[32];
+        snprintf(path, sizeof path, "/dev/loop%d", free_one);
+        int device = open(path, O_RDONLY | O_CLOEXEC);
+        if (device < 0) {
+            result = -errno;
+            break;
+        }
+        struct loop_config config = {.fd = (unsigned)backing,
+                                     .info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR};
+        result = ioctl(device, LOOP_CONFIGURE, &config) < 0 ? -errno : device;
+        if (result < 0)
+            close(device);
+        else
+            *number = free_one;
+    }
+    close(control);
+    return result;
 }
 
 int berth_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data) {

@@ -32,7 +32,7 @@ struct IntrospectionServer: Containerd_Services_Introspection_V1_Introspection.S
             [
                 Self.plugin("io.containerd.content.v1", "content"),
                 Self.plugin(
-                    "io.containerd.snapshotter.v1", SnapshotService.snapshotterName, platforms: [platform],
+                    "io.containerd.snapshotter.v1", images.snapshots.snapshotterName, platforms: [platform],
                     exports: ["root": images.snapshotDirectory]),
                 Self.plugin("io.containerd.differ.v1", "walking", platforms: [platform]),
                 Self.plugin("io.containerd.gc.v1", "scheduler"),

@@ -8,7 +8,7 @@ extension SnapshotServer {
     func prepare(
         request: Containerd_Services_Snapshots_V1_PrepareSnapshotRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_PrepareSnapshotResponse {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         let mounts = try await snapshots.prepare(
             request.key, parent: request.parent.isEmpty ? nil : request.parent, labels: request.labels, scope: scope)
         var response = Containerd_Services_Snapshots_V1_PrepareSnapshotResponse()
@@ -19,7 +19,7 @@ extension SnapshotServer {
     func view(
         request: Containerd_Services_Snapshots_V1_ViewSnapshotRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_ViewSnapshotResponse {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         let mounts = try await snapshots.view(
             request.key, parent: request.parent.isEmpty ? nil : request.parent, labels: request.labels, scope: scope)
         var response = Containerd_Services_Snapshots_V1_ViewSnapshotResponse()
@@ -30,7 +30,7 @@ extension SnapshotServer {
     func commit(
         request: Containerd_Services_Snapshots_V1_CommitSnapshotRequest, context: ServerContext
     ) async throws -> Google_Protobuf_Empty {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         // A parent of its own would be a rebase, which only snapshotters that say so can do.
         guard request.parent.isEmpty else {
             throw BerthError(.unimplemented, "commit of \"\(request.key)\" onto another parent is not supported")
@@ -42,14 +42,14 @@ extension SnapshotServer {
     func remove(
         request: Containerd_Services_Snapshots_V1_RemoveSnapshotRequest, context: ServerContext
     ) async throws -> Google_Protobuf_Empty {
-        try await snapshots.remove(request.key, scope: Self.scope(snapshotter: request.snapshotter))
+        try await snapshots.remove(request.key, scope: scope(snapshotter: request.snapshotter))
         return Google_Protobuf_Empty()
     }
 
     func update(
         request: Containerd_Services_Snapshots_V1_UpdateSnapshotRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_UpdateSnapshotResponse {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         let change = try LabelUpdate(mask: request.updateMask.paths, labels: request.info.labels, kind: "a snapshot")
         let info = try await snapshots.update(
             request.info.name, labels: change.labels, replacingAll: change.replacesAll, scope: scope)
@@ -61,7 +61,7 @@ extension SnapshotServer {
     func cleanup(
         request: Containerd_Services_Snapshots_V1_CleanupRequest, context: ServerContext
     ) async throws -> Google_Protobuf_Empty {
-        _ = try Self.scope(snapshotter: request.snapshotter)
+        _ = try scope(snapshotter: request.snapshotter)
         try await snapshots.cleanUp()
         return Google_Protobuf_Empty()
     }

@@ -9,7 +9,7 @@ extension SnapshotServer {
     func mounts(
         request: Containerd_Services_Snapshots_V1_MountsRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_MountsResponse {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         var response = Containerd_Services_Snapshots_V1_MountsResponse()
         let mounts = try await snapshots.mounts(request.key, scope: scope)
         response.mounts = [Containerd_Types_Mount(mounts.typeSourceOptions)]
@@ -19,7 +19,7 @@ extension SnapshotServer {
     func stat(
         request: Containerd_Services_Snapshots_V1_StatSnapshotRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_StatSnapshotResponse {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         var response = Containerd_Services_Snapshots_V1_StatSnapshotResponse()
         response.info = Self.message(try await snapshots.info(request.key, scope: scope))
         return response
@@ -29,7 +29,7 @@ extension SnapshotServer {
         request: Containerd_Services_Snapshots_V1_ListSnapshotsRequest,
         response: RPCWriter<Containerd_Services_Snapshots_V1_ListSnapshotsResponse>, context: ServerContext
     ) async throws {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         let filter = try FilterSet(request.filters)
         var message = Containerd_Services_Snapshots_V1_ListSnapshotsResponse()
         for info in try await snapshots.list(scope: scope) {
@@ -47,7 +47,7 @@ extension SnapshotServer {
     func usage(
         request: Containerd_Services_Snapshots_V1_UsageRequest, context: ServerContext
     ) async throws -> Containerd_Services_Snapshots_V1_UsageResponse {
-        let scope = try Self.scope(snapshotter: request.snapshotter)
+        let scope = try scope(snapshotter: request.snapshotter)
         let usage = try await snapshots.usage(request.key, scope: scope)
         var response = Containerd_Services_Snapshots_V1_UsageResponse()
         response.size = usage.bytes

@@ -65,16 +65,20 @@ extension Engine {
     }
 
     /// Starts the monitor and the container's process, which waits before its exec.
-    func launch(_ container: Container, spec: RuntimeSpec, overlay: OverlayMount) async throws -> LaunchedProcess {
-        guard let upper = overlay.upper, let work = overlay.work else {
-            throw BerthError(.internal, "the root filesystem of container \(container.id) has no writable layer")
-        }
+    func launch(_ container: Container, spec: RuntimeSpec, rootFS: SnapshotMounts) async throws -> LaunchedProcess {
         var options = CompileOptions(
             id: container.id, bundle: layout.container(container.id), start: .onMonitorRequest)
-        options.rootfs = layout.rootFS(of: container.id)
-        options.overlay = OverlayRoot(
-            lower: overlay.lower.map { FilePath($0) }, upper: FilePath(upper), work: FilePath(work),
-            options: ["index=off"])
+        switch rootFS {
+        case .bind(let source, _): options.rootfs = source
+        case .overlay(let overlay):
+            guard let upper = overlay.upper, let work = overlay.work else {
+                throw BerthError(.internal, "the root filesystem of container \(container.id) has no writable layer")
+            }
+            options.rootfs = layout.rootFS(of: container.id)
+            options.overlay = OverlayRoot(
+                lower: overlay.lower.map { FilePath($0) }, upper: FilePath(upper), work: FilePath(work),
+                options: OverlayMount.settings.map { "\($0)=\($1)" })
+        }
         options.monitor = MonitorOptions(
             socket: layout.monitorSocket(of: container.id), exitPath: layout.exitRecord(of: container.id))
         options.stdio = StdioOptions(

@@ -60,13 +60,13 @@ extension Engine {
             rollback.onFailure("remove what was made of container \(id)") { try await self.undo(container) }
             try await store(container: id)
 
-            let overlay = try await images.prepareRootFS(containerID: id, image: container.imageID)
-            let resolver = UserResolver(files: LayeredFiles(layers: overlay.lower.map { FilePath($0) }))
+            let rootFS = try await images.prepareRootFS(containerID: id, image: container.imageID)
+            let resolver = UserResolver(files: LayeredFiles(layers: rootFS.readableLayers))
             let user = try resolver.resolve(config.security, imageUser: execution.user ?? "")
             let spec = try specification(
                 of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid))
             try makeContainerDirectory(id, spec: spec, mounts: config.mounts)
-            let launched = try await launch(container, spec: spec, overlay: overlay)
+            let launched = try await launch(container, spec: spec, rootFS: rootFS)
             let entry = LiveContainer(monitor: MonitorClient(socket: layout.monitorSocket(of: id)), spec: spec)
             live[id] = entry
             let warnings = launched.warnings.map { "\($0)" }

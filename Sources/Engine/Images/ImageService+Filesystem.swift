@@ -15,11 +15,14 @@ extension ImageService {
             info.inodes += 1
         }
         for snapshot in try await storage.database.read({ try $0.snapshots(namespace: nil) }) {
-            if snapshot.kind == .committed {
+            if snapshot.isTombstone {
+                continue
+            } else if snapshot.kind == .committed {
                 info.bytes += snapshot.size
                 info.inodes += snapshot.inodes
             } else {
-                let scope = StorageScope(namespace: snapshot.namespace)
+                let scope = StorageScope(
+                    namespace: snapshot.namespace, snapshotter: SnapshotterKind(rawValue: snapshot.snapshotter))
                 // A snapshot may go while we look.
                 guard let usage = try? await storage.snapshotter(scope).usage(snapshot.key) else { continue }
                 info.bytes += usage.bytes

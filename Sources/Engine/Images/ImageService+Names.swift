@@ -31,11 +31,16 @@ extension ImageService {
             let spellings = Self.spellings(of: reference)
             names = try await allNamed(namespace: namespace).filter { spellings.contains($0.name) }
         }
-        guard !names.isEmpty else { return }
+        guard !names.isEmpty else {
+            // Another call may be removing it just now: who is told that it is gone finds it gone.
+            await storage.collector.settle()
+            return
+        }
         let doomed = names.map(\.name)
         try await storage.database.write { transaction in
             for name in doomed { try transaction.deleteImage(name, namespace: namespace) }
         }
+        try Failpoint.reach("image.remove.named")
         for name in doomed { storage.events.publish(StorageEvent(namespace: namespace, .imageDelete(name: name))) }
         for image in names { resolver.forget(image.target.digest) }
         try await collectGarbage()

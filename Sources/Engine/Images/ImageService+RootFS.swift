@@ -1,5 +1,6 @@
 internal import Core
 public import Images
+internal import LinuxKernel
 internal import OCISpec
 internal import Store
 public import SystemPackage
@@ -15,7 +16,7 @@ extension ImageService {
     /// - Throws: `BerthError`: `notFound` without the image; `alreadyExists` if the container has one already.
     public func prepareRootFS(
         containerID: String, image: String, namespace: String = criNamespace
-    ) async throws -> OverlayMount {
+    ) async throws -> SnapshotMounts {
         try Identifier.validate(containerID)
         guard let found = try await find(image, namespace: namespace).first else {
             throw BerthError.notFound("image", image)
@@ -30,7 +31,7 @@ extension ImageService {
         }
         storage.collector.pin(containerID)
         do {
-            return try overlay(
+            return try rootFS(
                 await storage.snapshotter(scope).prepare(containerID, parent: chain?.description))
         } catch {
             storage.collector.unpin(containerID)
@@ -39,15 +40,21 @@ extension ImageService {
     }
 
     /// How to mount the root filesystem of a container that has one.
-    public func rootFS(containerID: String, namespace: String = criNamespace) async throws -> OverlayMount {
-        try overlay(await storage.snapshotter(StorageScope(namespace: namespace)).mounts(containerID))
+    public func rootFS(containerID: String, namespace: String = criNamespace) async throws -> SnapshotMounts {
+        let scope = StorageScope(namespace: namespace)
+        return try rootFS(await storage.snapshotter(having: containerID, scope).mounts(containerID))
     }
 
     /// Removes a container's root filesystem; one that is not there is not an error.
     public func removeRootFS(containerID: String, namespace: String = criNamespace) async throws {
-        defer { storage.collector.unpin(containerID) }
+        defer {
+            storage.collector.unpin(containerID)
+            // It may have been the last to use the layers of an image that is gone.
+            storage.collector.schedule()
+        }
+        let scope = StorageScope(namespace: namespace)
         do {
-            try await storage.snapshotter(StorageScope(namespace: namespace)).remove(containerID)
+            try await storage.snapshotter(having: containerID, scope).remove(containerID)
         } catch let error as BerthError where error.code == .notFound {
             return
         }
@@ -55,7 +62,8 @@ extension ImageService {
 
     /// What the container wrote: the writable layer alone.
     public func rootFSUsage(containerID: String, namespace: String = criNamespace) async throws -> SnapshotUsage {
-        try await storage.snapshotter(StorageScope(namespace: namespace)).usage(containerID)
+        let scope = StorageScope(namespace: namespace)
+        return try await storage.snapshotter(having: containerID, scope).usage(containerID)
     }
 
     /// The layer directories of an image, the topmost first, for looking a file up without mounting anything.
@@ -69,15 +77,13 @@ extension ImageService {
         }
     }
 
-    /// Containers always get an overlay, also over an image without layers, which has an empty directory below.
-    private func overlay(_ mounts: SnapshotMounts) throws -> OverlayMount {
-        switch mounts {
-        case .overlay(let overlay): return overlay
-        case .bind(let source, _):
-            let directory = source.removingLastComponent()
-            return OverlayMount(
-                lower: [try storage.emptyDirectory().string], upper: source.string,
-                work: directory.appending("work").string)
-        }
+    /// Over an image without layers, containers get an overlay too, with an empty directory below, unless each snapshot is
+    /// a whole tree anyway.
+    private func rootFS(_ mounts: SnapshotMounts) throws -> SnapshotMounts {
+        guard case .bind(let source, _) = mounts else { return mounts }
+        let work = source.removingLastComponent().appending("work")
+        guard Files.exists(work) else { return mounts }
+        return .overlay(
+            OverlayMount(lower: [try storage.emptyDirectory().string], upper: source.string, work: work.string))
     }
 }

@@ -20,14 +20,21 @@ extension ImageService {
     /// As ``unpack(_:namespace:)``, with the layers held by the lease of `scope` until the config refers to them.
     func unpack(_ image: ResolvedImage, scope: StorageScope) async throws -> Digest? {
         guard let chain = try await unpackLayers(of: image, arrivals: nil, scope: scope) else { return nil }
-        let label = GarbageGraph.snapshotReference + ImageStorage.snapshotterName
+        try Failpoint.reach("unpack.committed")
+        // What another snapshotter unpacked, by an earlier configuration, is only kept by the containers that use it.
+        let own = scope.snapshotter ?? storage.snapshotterKind
+        var wanted: [String: String] = [:]
+        for kind in SnapshotterKind.allCases {
+            wanted[GarbageGraph.snapshotReference + kind.rawValue] = kind == own ? chain.description : ""
+        }
+        let labels = wanted
         let config = image.config.digest
-        let isLabelled = try await storage.database.read {
-            try $0.content(config, namespace: scope.namespace)?.labels[label] == chain.description
+        let isLabelled = try await storage.database.read { transaction in
+            let present = try transaction.content(config, namespace: scope.namespace)?.labels ?? [:]
+            return labels.allSatisfy { present[$0.key, default: ""] == $0.value }
         }
         if !isLabelled {
-            _ = try await content.update(
-                config, labels: [label: chain.description], replacingAll: false, namespace: scope.namespace)
+            _ = try await content.update(config, labels: labels, replacingAll: false, namespace: scope.namespace)
         }
         return chain
     }

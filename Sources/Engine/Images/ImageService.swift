@@ -33,12 +33,15 @@ public final class ImageService: Sendable {
     public let diff: DiffService
     public var events: EventBus { storage.events }
 
-    /// - Parameter root: the directory of `content/` and `snapshots/`; must exist.
+    /// - Parameters:
+    ///   - root: the directory of `content/` and `snapshots/`; must exist.
+    ///   - snapshotter: of what is unpacked from now on; containers stay on the one that they were made with.
     public init(
         root: FilePath, database: Database, registry: RegistryClient, platform: Platform = .host,
+        snapshotter: SnapshotterKind = .overlayfs,
         logger: Logger = Logger(label: "images")
     ) throws {
-        storage = try ImageStorage(root: root, database: database, logger: logger)
+        storage = try ImageStorage(root: root, database: database, snapshotter: snapshotter, logger: logger)
         self.registry = registry
         self.platform = platform
         resolver = ImageResolver(blobs: storage.blobs, platform: platform)
@@ -59,8 +62,11 @@ public final class ImageService: Sendable {
     }
 
     /// Ends what runs by itself and closes the connections to registries. To be called before the database is closed.
+    ///
+    /// A collection that has begun is waited for: it would leave tombstones that only the next start removes.
     public func shutdown() async {
         storage.collector.stop()
+        await storage.collector.settle()
         await registry.shutdown()
     }
 

@@ -45,7 +45,8 @@ struct SnapshotRows: SnapshotMetadata {
 
     func list() async throws -> [SnapshotInfo] {
         try await database.read { [self] transaction in
-            try transaction.snapshots(namespace: scope.namespace, snapshotter: snapshotter).map(info)
+            try transaction.snapshots(namespace: scope.namespace, snapshotter: snapshotter)
+                .filter { !$0.isTombstone }.map(info)
         }
     }
 
@@ -81,8 +82,11 @@ struct SnapshotRows: SnapshotMetadata {
         }
     }
 
-    func remove(_ key: String) async throws -> SnapshotInfo {
-        try await database.write(durability: .processDeath) { [self] transaction in
+    func retire(_ key: String) async throws -> SnapshotInfo {
+        // A layer whose directory goes must not come back as a row after a power loss. Active ones are void then anyway.
+        let kind = try await database.read { [self] in try required(key, $0).kind }
+        return try await database.write(durability: kind == .committed ? .powerLoss : .processDeath) {
+            [self] transaction in
             let row = try required(key, transaction)
             let children = try transaction.children(
                 ofSnapshot: key, snapshotter: snapshotter, namespace: scope.namespace)
@@ -90,9 +94,13 @@ struct SnapshotRows: SnapshotMetadata {
                 throw BerthError(
                     .failedPrecondition, "snapshot \"\(key)\" cannot be removed: it is the parent of \"\(child.key)\"")
             }
-            try transaction.deleteSnapshot(id: row.id)
+            try transaction.update(row.tombstone)
             return info(row)
         }
+    }
+
+    func forget(_ id: Int64) async throws {
+        _ = try await database.write(durability: .processDeath) { try $0.deleteSnapshot(id: id) }
     }
 
     func chain(of key: String) async throws -> [SnapshotInfo] {
@@ -105,7 +113,7 @@ struct SnapshotRows: SnapshotMetadata {
 
     private func required(_ key: String, _ transaction: ReadTransaction) throws -> SnapshotRecord {
         let row = try transaction.snapshot(key, snapshotter: snapshotter, namespace: scope.namespace)
-        guard let row else { throw BerthError.notFound("snapshot", key) }
+        guard let row, !row.isTombstone else { throw BerthError.notFound("snapshot", key) }
         return row
     }
 
@@ -122,31 +130,6 @@ struct SnapshotRows: SnapshotMetadata {
 
     private func info(_ row: SnapshotRecord) -> SnapshotInfo {
         SnapshotInfo(row)
-    }
-}
-
-/// The rows of every namespace, for finding the directories that none of them owns.
-struct AllSnapshotRows: SnapshotMetadata {
-    let database: Database
-
-    func list() async throws -> [SnapshotInfo] {
-        try await database.read { try $0.snapshots(namespace: nil).map { SnapshotInfo($0) } }
-    }
-
-    func allocateID() async throws -> Int64 { throw Self.refusal }
-    func insert(_ info: SnapshotInfo) async throws { throw Self.refusal }
-    func get(_ key: String) async throws -> SnapshotInfo { throw Self.refusal }
-    func commit(
-        _ key: String, as name: String, usage: SnapshotUsage, labels: [String: String], updated: Int64
-    ) async throws { throw Self.refusal }
-    func setLabels(_ labels: [String: String], of key: String, updated: Int64) async throws -> SnapshotInfo {
-        throw Self.refusal
-    }
-    func remove(_ key: String) async throws -> SnapshotInfo { throw Self.refusal }
-    func chain(of key: String) async throws -> [SnapshotInfo] { throw Self.refusal }
-
-    private static var refusal: BerthError {
-        BerthError(.internal, "snapshots of all namespaces can only be listed together")
     }
 }
 

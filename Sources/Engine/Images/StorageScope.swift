@@ -1,14 +1,18 @@
 internal import Core
+public import Images
 internal import Store
 
-/// Where an operation works: a namespace, and a lease that shall hold what it creates.
+/// Where an operation works: a namespace, a lease that shall hold what it creates, and a snapshotter.
 public struct StorageScope: Sendable, Hashable {
     public var namespace: String
     public var lease: String?
+    /// `nil`: the configured one.
+    public var snapshotter: SnapshotterKind?
 
-    public init(namespace: String, lease: String? = nil) {
+    public init(namespace: String, lease: String? = nil, snapshotter: SnapshotterKind? = nil) {
         self.namespace = namespace
         self.lease = lease
+        self.snapshotter = snapshotter
     }
 }
 

@@ -76,7 +76,7 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
         }
     }
 
-    public func remove(_ key: String) async throws -> SnapshotInfo {
+    public func retire(_ key: String) async throws -> SnapshotInfo {
         try state.withLock { state in
             guard let row = state.rows[key] else { throw BerthError.notFound("snapshot", key) }
             if let child = state.rows.values.first(where: { $0.parent == key }) {
@@ -86,6 +86,9 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
             return row
         }
     }
+
+    /// Tombstones are not kept in memory.
+    public func forget(_ id: Int64) async throws {}
 
     public func chain(of key: String) async throws -> [SnapshotInfo] {
         try state.withLock { state in

@@ -2,29 +2,33 @@ internal import Core
 internal import LinuxKernel
 public import SystemPackage
 
-/// Snapshots as overlayfs layers.
-///
-///     ROOT/N/fs     the layer's tree, in overlayfs form (whiteouts are 0:0 character devices)
-///     ROOT/N/work   overlayfs's work directory, of active snapshots only
-///     ROOT/new-X/   being made; renamed to N when whole
-///
-/// A directory exists before its row and goes after it: a crash leaves directories without rows, which `removeOrphans`
-/// finds, and never a row without its directory.
+/// Snapshots as overlayfs layers, which are kept as directories (whiteouts are 0:0 character devices) or as EROFS images.
 public struct OverlaySnapshotter: Snapshotter {
-    public let root: FilePath
-    private let metadata: any SnapshotMetadata
+    /// OVL_MAX_STACK of the kernel.
+    static let lowerLimit = 500
 
-    public var name: String { "overlayfs" }
+    private let directories: SnapshotDirectories
+    private let metadata: any SnapshotMetadata
+    private let layers: any LayerStorage
+
+    public var root: FilePath { directories.root }
+    public var name: String { layers.snapshotter }
+    public var layerForm: LayerForm { .changes }
 
     /// - Parameter root: made if it does not exist.
     public init(root: FilePath, metadata: any SnapshotMetadata) throws {
-        self.root = root
+        try self.init(root: root, metadata: metadata, layers: LayerDirectories())
+    }
+
+    init(root: FilePath, metadata: any SnapshotMetadata, layers: any LayerStorage) throws {
+        directories = try SnapshotDirectories(root: root)
         self.metadata = metadata
-        do {
-            try Files.makeDirectories(root, mode: 0o700)
-        } catch {
-            throw BerthError(.internal, "make snapshot directory \(root)", cause: error)
-        }
+        self.layers = layers
+    }
+
+    /// With each layer as one EROFS image.
+    public static func erofs(root: FilePath, metadata: any SnapshotMetadata) throws -> OverlaySnapshotter {
+        try OverlaySnapshotter(root: root, metadata: metadata, layers: LayerImages())
     }
 
     public func info(_ key: String) async throws -> SnapshotInfo { try await metadata.get(key) }
@@ -52,33 +56,50 @@ public struct OverlaySnapshotter: Snapshotter {
         if let parent {
             chain = try await parentChain(parent)
         }
-        let staging = try await beginLayer()
+        let staging = try directories.stage()
         var directory = staging.directory
         do {
             if kind == .active { try EntryCalls.makeDirectory(directory.appending("work"), mode: 0o711) }
             // The root of an overlay has the owner and mode of its topmost layer.
-            if let below = chain.first { try copyRootMetadata(from: tree(below.id), to: staging.tree) }
+            if let below = chain.first { try copyRootMetadata(from: directories.tree(below.id), to: staging.tree) }
             let now = WallClock.nanoseconds
             let id = try await metadata.allocateID()
-            try rename(directory, to: id)
-            directory = self.directory(id)
+            try directories.place(directory, as: id)
+            directory = directories.directory(id)
+            try Failpoint.reach("snapshot.prepare.placed")
             let info = SnapshotInfo(
                 id: id, key: key, parent: parent, kind: kind, labels: labels, created: now, updated: now)
             try await metadata.insert(info)
+            try Failpoint.reach("snapshot.prepare.recorded")
             return mounts([info] + chain)
         } catch {
-            try? EntryCalls.removeTree(directory)
-            throw Self.describe(error, "prepare snapshot \"\(key)\"")
+            try? SnapshotDirectories.remove(directory)
+            throw SnapshotDirectories.describe(error, "prepare snapshot \"\(key)\"")
         }
     }
 
-    /// - Throws: `BerthError`: `notFound`; `failedPrecondition` if `parent` is not committed.
+    /// The layers from `parent` down, made visible.
+    ///
+    /// - Throws: `BerthError`: `notFound`; `failedPrecondition` if `parent` is not committed, or over more layers than overlayfs
+    ///   takes.
     private func parentChain(_ parent: String) async throws -> [SnapshotInfo] {
         let chain = try await metadata.chain(of: parent)
         guard chain.first?.kind == .committed else {
             throw BerthError(.failedPrecondition, "parent snapshot \"\(parent)\" is not committed")
         }
+        guard chain.count <= Self.lowerLimit else {
+            throw BerthError(
+                .failedPrecondition,
+                "snapshot \"\(parent)\" has \(chain.count) layers, and overlayfs takes at most \(Self.lowerLimit)",
+                advice: "set images.snapshotter to native")
+        }
+        try await open(chain[...])
         return chain
+    }
+
+    private func open(_ layers: ArraySlice<SnapshotInfo>) async throws {
+        let (storage, paths) = (self.layers, layers.map { directories.directory($0.id) })
+        try await BlockingWork.run { for path in paths { try storage.open(path) } }
     }
 
     private func copyRootMetadata(from source: FilePath, to target: FilePath) throws {
@@ -94,19 +115,20 @@ public struct OverlaySnapshotter: Snapshotter {
         guard let top = chain.first, top.kind != .committed else {
             throw BerthError(.failedPrecondition, "snapshot \"\(key)\" is committed and has no mounts of its own")
         }
+        try await open(chain.dropFirst())
         return mounts(chain)
     }
 
     private func mounts(_ chain: [SnapshotInfo]) -> SnapshotMounts {
         guard let top = chain.first else { return .bind(source: root, readOnly: true) }
-        let lower = chain.dropFirst().map { tree($0.id).string }
+        let lower = chain.dropFirst().map { directories.tree($0.id).string }
+        let tree = directories.tree(top.id)
         switch (top.kind, lower.count) {
-        case (.active, 0): return .bind(source: tree(top.id), readOnly: false)
+        case (.active, 0): return .bind(source: tree, readOnly: false)
         case (.active, _):
-            return .overlay(
-                OverlayMount(
-                    lower: lower, upper: tree(top.id).string, work: directory(top.id).appending("work").string))
-        case (_, 0): return .bind(source: tree(top.id), readOnly: true)
+            let work = directories.directory(top.id).appending("work").string
+            return .overlay(OverlayMount(lower: lower, upper: tree.string, work: work))
+        case (_, 0): return .bind(source: tree, readOnly: true)
         case (_, 1): return .bind(source: FilePath(lower[0]), readOnly: true)
         default: return .overlay(OverlayMount(lower: lower))
         }
@@ -118,75 +140,97 @@ public struct OverlaySnapshotter: Snapshotter {
             throw BerthError(
                 .failedPrecondition, "snapshot \"\(key)\" is \(info.kind.rawValue) and cannot be committed")
         }
-        let tree = tree(info.id)
-        let usage = try await BlockingWork.run {
-            let usage = try TreeUsage.measure(tree)
-            try Self.synchronize(tree)
-            return usage
+        let (directories, layers) = (directories, layers)
+        let directory = directories.directory(info.id)
+        let usage: SnapshotUsage
+        do {
+            usage = try await BlockingWork.run {
+                let usage = try layers.seal(directory) ?? TreeUsage.measure(directories.tree(info.id))
+                try directories.synchronize()
+                return usage
+            }
+        } catch {
+            throw SnapshotDirectories.describe(error, "commit snapshot \"\(key)\"")
         }
+        try Failpoint.reach("snapshot.commit.synced")
         try await metadata.commit(key, as: name, usage: usage, labels: labels, updated: WallClock.nanoseconds)
-        try? EntryCalls.removeTree(directory(info.id).appending("work"))
+        try Failpoint.reach("snapshot.commit.recorded")
+        try? EntryCalls.removeTree(directory.appending("work"))
+        try? layers.tidy(directory)
     }
 
     public func remove(_ key: String) async throws {
-        let info = try await metadata.remove(key)
-        let directory = directory(info.id)
-        try await BlockingWork.run {
-            do {
-                try EntryCalls.removeTree(directory)
-            } catch {
-                throw BerthError(.internal, "remove directory \(directory) of snapshot \"\(key)\"", cause: error)
-            }
-        }
+        let info = try await metadata.retire(key)
+        try Failpoint.reach("snapshot.remove.retired")
+        try await directories.discard(info.id)
+        try Failpoint.reach("snapshot.remove.discarded")
+        try await metadata.forget(info.id)
     }
 
     public func usage(_ key: String) async throws -> SnapshotUsage {
         let info = try await metadata.get(key)
         if let usage = info.usage { return usage }
         // A view has nothing of its own but an empty directory.
-        let tree = tree(info.id)
+        let tree = directories.tree(info.id)
         return try await BlockingWork.run { try TreeUsage.measure(tree) }
     }
 
     // MARK: Layers of images
 
-    public func beginLayer() async throws -> LayerStaging {
-        let directory = root.appending("new-\(Identifier.random().prefix(24))")
-        let tree = directory.appending("fs")
-        do {
-            try EntryCalls.makeDirectory(directory, mode: 0o700)
-            try EntryCalls.makeDirectory(tree, mode: 0o755)
-            let opened = try OwnedDescriptor.directory(tree)
-            defer { opened.close() }
-            // Whatever the umask.
-            try EntryCalls.setPermissions(opened.fd, 0o755)
-        } catch {
-            try? EntryCalls.removeTree(directory)
-            throw Self.describe(error, "make snapshot directory \(directory)")
-        }
-        return LayerStaging(tree: tree, directory: directory)
-    }
+    public func beginLayer(over below: FilePath?) async throws -> LayerStaging { try directories.stage() }
 
     public func commitLayers(_ layers: [StagedLayer]) async throws {
         guard !layers.isEmpty else { return }
-        let root = root
+        let (directories, storage) = (directories, self.layers)
         // One wait for the disk for all layers together.
-        try await BlockingWork.run { try Self.synchronize(root) }
-        for layer in layers { try await commit(layer) }
+        let sealed = try await BlockingWork.run {
+            do {
+                let sealed = try layers.map { layer in
+                    var layer = layer
+                    layer.usage = try storage.seal(layer.staging.directory) ?? layer.usage
+                    // Before the disk is waited for: what is removed now need not be written.
+                    try storage.tidy(layer.staging.directory)
+                    return layer
+                }
+                try Failpoint.reach("unpack.sealed")
+                try directories.synchronize()
+                return sealed
+            } catch {
+                throw SnapshotDirectories.describe(error, "commit \(layers.count) layers")
+            }
+        }
+        try Failpoint.reach("unpack.synced")
+        for layer in sealed { try await directories.commit(layer, metadata) }
     }
 
-    private func commit(_ layer: StagedLayer) async throws {
-        if try await isCommitted(layer.name) {
-            await abandonLayer(layer.staging)
+    public func abandonLayer(_ staging: LayerStaging) async {
+        _ = try? await BlockingWork.run { try SnapshotDirectories.remove(staging.directory) }
+    }
+
+    public func layerDirectories(_ name: String) async throws -> [FilePath] {
+        let chain = try await metadata.chain(of: name)
+        try await open(chain[...])
+        return chain.map { directories.tree($0.id) }
+    }
+
+    public func removeOrphans() async throws -> Int {
+        try await directories.removeStrangers(known: Set(metadata.list().map(\.id)))
+    }
+}
+
+extension SnapshotDirectories {
+    /// Makes one staged layer, which is durable but for its name, a committed snapshot.
+    func commit(_ layer: StagedLayer, _ metadata: any SnapshotMetadata) async throws {
+        if try await metadata.isCommitted(layer.name) {
+            _ = try? await BlockingWork.run { try Self.remove(layer.staging.directory) }
             return
         }
         let now = WallClock.nanoseconds
         let id = try await metadata.allocateID()
         do {
-            try rename(layer.staging.directory, to: id)
-            let opened = try OwnedDescriptor.directory(root)
-            defer { opened.close() }
-            try EntryCalls.synchronize(opened.fd)
+            try place(layer.staging.directory, as: id)
+            try Failpoint.reach("unpack.placed")
+            try synchronizeNames()
         } catch {
             throw Self.describe(error, "commit layer \(layer.name)")
         }
@@ -196,65 +240,21 @@ public struct OverlaySnapshotter: Snapshotter {
                     id: id, key: layer.name, parent: layer.parent, kind: .committed, labels: layer.labels,
                     usage: layer.usage, created: now, updated: now))
         } catch {
-            try? EntryCalls.removeTree(directory(id))
+            try? Self.remove(directory(id))
             // Somebody else was faster with the same layer, which is as good.
             if let known = error as? BerthError, known.code == .alreadyExists { return }
             throw error
         }
+        try Failpoint.reach("unpack.recorded")
     }
+}
 
-    private func isCommitted(_ name: String) async throws -> Bool {
+extension SnapshotMetadata {
+    func isCommitted(_ name: String) async throws -> Bool {
         do {
-            return try await metadata.get(name).kind == .committed
+            return try await get(name).kind == .committed
         } catch let error as BerthError where error.code == .notFound {
             return false
         }
-    }
-
-    public func abandonLayer(_ staging: LayerStaging) async {
-        _ = try? await BlockingWork.run { try EntryCalls.removeTree(staging.directory) }
-    }
-
-    public func layerDirectories(_ name: String) async throws -> [FilePath] {
-        try await metadata.chain(of: name).map { tree($0.id) }
-    }
-
-    public func removeOrphans() async throws -> Int {
-        let known = Set(try await metadata.list().map { "\($0.id)" })
-        let orphans = try Files.list(root).filter { !known.contains($0) }
-        let root = root
-        try await BlockingWork.run {
-            for name in orphans { try EntryCalls.removeTree(root.appending(name)) }
-        }
-        return orphans.count
-    }
-
-    // MARK: Layout
-
-    private func directory(_ id: Int64) -> FilePath { root.appending("\(id)") }
-
-    private func tree(_ id: Int64) -> FilePath { directory(id).appending("fs") }
-
-    private func rename(_ directory: FilePath, to id: Int64) throws {
-        let target = self.directory(id)
-        do {
-            try EntryCalls.rename(directory, to: target)
-        } catch {
-            guard error == .directoryNotEmpty || error == .fileExists else { throw error }
-            // Left by a crash between the rename and the row: numbers are never given out twice.
-            try EntryCalls.removeTree(target)
-            try EntryCalls.rename(directory, to: target)
-        }
-    }
-
-    private static func synchronize(_ path: FilePath) throws {
-        let directory = try OwnedDescriptor.directory(path)
-        defer { directory.close() }
-        try EntryCalls.synchronizeFilesystem(directory.fd)
-    }
-
-    private static func describe(_ error: any Error, _ what: String) -> any Error {
-        guard let error = error as? Errno else { return error }
-        return BerthError(error == .noSpace ? .resourceExhausted : .internal, what, cause: error)
     }
 }

@@ -12,8 +12,10 @@ public import SystemPackage
 /// Layers of images are committed under their chain ID (image-spec, config.md, "Layer ChainID"), so that images share
 /// them. Keys are opaque: callers that keep namespaces apart put them into the key.
 public protocol Snapshotter: Sendable {
-    /// Name in the containerd API and in the configuration: `overlayfs`.
+    /// Name in the containerd API and in the configuration: `overlayfs`, `erofs`, `native`.
     var name: String { get }
+    /// What a layer's tree holds while it is being unpacked.
+    var layerForm: LayerForm { get }
 
     func info(_ key: String) async throws -> SnapshotInfo
     func list() async throws -> [SnapshotInfo]
@@ -28,13 +30,15 @@ public protocol Snapshotter: Sendable {
     func mounts(_ key: String) async throws -> SnapshotMounts
     /// Makes the active snapshot `key` the committed snapshot `name`; what was written is durable afterwards.
     func commit(_ key: String, as name: String, labels: [String: String]) async throws
-    /// Removes a snapshot without children.
+    /// Removes a snapshot without children. Its key is free at once, also if its bytes cannot be removed yet.
     func remove(_ key: String) async throws
     /// What the snapshot itself occupies, without its parents.
     func usage(_ key: String) async throws -> SnapshotUsage
 
     /// A directory outside all snapshots, on the same filesystem, to unpack a layer into.
-    func beginLayer() async throws -> LayerStaging
+    ///
+    /// - Parameter below: in the form `whole`, the tree of the layer below, which is copied.
+    func beginLayer(over below: FilePath?) async throws -> LayerStaging
     /// Makes what was unpacked committed snapshots, in order, each durable before its row says that it exists. A layer
     /// whose name exists already is thrown away, and the existing one stays.
     func commitLayers(_ layers: [StagedLayer]) async throws
@@ -48,6 +52,8 @@ public protocol Snapshotter: Sendable {
 }
 
 extension Snapshotter {
+    public func beginLayer() async throws -> LayerStaging { try await beginLayer(over: nil) }
+
     public func prepare(_ key: String, parent: String?) async throws -> SnapshotMounts {
         try await prepare(key, parent: parent, labels: [:])
     }
@@ -68,6 +74,13 @@ extension Snapshotter {
             return false
         }
     }
+}
+
+public enum LayerForm: Sendable {
+    /// What the layer changes, in overlayfs's form; layers are independent of each other.
+    case changes
+    /// All that a container sees of it and of the layers below.
+    case whole
 }
 
 public enum SnapshotKind: String, Sendable, Codable, CaseIterable {
@@ -133,10 +146,12 @@ public protocol SnapshotMetadata: Sendable {
         async throws
     /// - Throws: `notFound`
     func setLabels(_ labels: [String: String], of key: String, updated: Int64) async throws -> SnapshotInfo
-    /// Removes the row and returns it.
+    /// Makes the row a tombstone: its key is free, nobody finds it any more, and its directory is to be removed.
     ///
     /// - Throws: `notFound`; `failedPrecondition` if another snapshot has it as parent.
-    func remove(_ key: String) async throws -> SnapshotInfo
+    func retire(_ key: String) async throws -> SnapshotInfo
+    /// Removes the row of a retired snapshot, whose directory is gone.
+    func forget(_ id: Int64) async throws
     /// `key` itself, then its parent, and so on down to the base.
     func chain(of key: String) async throws -> [SnapshotInfo]
 }
@@ -163,13 +178,29 @@ public struct OverlayMount: Hashable, Sendable, Codable {
 }
 
 extension SnapshotMounts {
+    /// The trees to look a file up in, the topmost first, before anything was written.
+    public var readableLayers: [FilePath] {
+        switch self {
+        case .bind(let source, _): [source]
+        case .overlay(let overlay): overlay.lower.map { FilePath($0) }
+        }
+    }
+
+    /// The directory that what is written goes to; `nil` for a read-only mount.
+    public var writableDirectory: FilePath? {
+        switch self {
+        case .bind(let source, let readOnly): readOnly ? nil : source
+        case .overlay(let overlay): overlay.upper.map { FilePath($0) }
+        }
+    }
+
     /// A mount(2) in the form that containerd's clients take: type, source, options.
     public var typeSourceOptions: (type: String, source: String, options: [String]) {
         switch self {
         case .bind(let source, let readOnly):
             return ("bind", source.string, [readOnly ? "ro" : "rw", "rbind"])
         case .overlay(let overlay):
-            var options = ["index=off"]
+            var options = OverlayMount.settings.map { "\($0)=\($1)" }
             if let work = overlay.work, let upper = overlay.upper {
                 options += ["workdir=\(work)", "upperdir=\(upper)"]
             }

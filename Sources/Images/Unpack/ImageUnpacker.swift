@@ -69,7 +69,10 @@ public final class ImageUnpacker: Sendable {
             let missing = Array(plan[present...])
             guard !missing.isEmpty else { return }
             let below = present > 0 ? chain[present - 1] : nil
-            try await self.unpack(missing, over: below, labels, arrivals)
+            switch self.snapshotter.layerForm {
+            case .changes: try await self.unpack(missing, over: below, labels, arrivals)
+            case .whole: try await self.unpackInPlace(missing, over: below, labels, arrivals)
+            }
         }
         return top
     }
@@ -104,6 +107,7 @@ public final class ImageUnpacker: Sendable {
             if let arrivals {
                 for layer in layers { try await arrivals.whole(layer.descriptor.digest) }
             }
+            try Failpoint.reach("unpack.written")
             var lower: [FilePath] = []
             if let parent { lower = try await snapshotter.layerDirectories(parent.description) }
             var commits: [StagedLayer] = []
@@ -121,6 +125,40 @@ public final class ImageUnpacker: Sendable {
             try await snapshotter.commitLayers(commits)
         } catch {
             for staging in stagings { await snapshotter.abandonLayer(staging) }
+            throw error
+        }
+    }
+
+    /// Layers that hold all that is below them: one after the other, each into a copy of the last.
+    private func unpackInPlace(
+        _ layers: [Layer], over parent: Digest?, _ labels: [String: String], _ arrivals: BlobArrivals?
+    ) async throws {
+        var commits: [StagedLayer] = []
+        do {
+            var below = parent
+            var tree: FilePath?
+            if let parent { tree = try await snapshotter.layerDirectories(parent.description).first }
+            for layer in layers {
+                try await arrivals?.whole(layer.descriptor.digest)
+                let staging = try await snapshotter.beginLayer(over: tree)
+                commits.append(
+                    StagedLayer(
+                        staging, name: layer.chainID.description, parent: below?.description, usage: SnapshotUsage(),
+                        labels: labels))
+                do {
+                    let unpacked = try await unpacker.unpackInPlace(
+                        .blob(open(layer.descriptor)), mediaType: layer.descriptor.mediaType, into: staging.tree,
+                        expecting: layer.diffID)
+                    commits[commits.count - 1].usage = unpacked.usage
+                } catch {
+                    throw Self.naming(layer, error)
+                }
+                tree = staging.tree
+                below = layer.chainID
+            }
+            try await snapshotter.commitLayers(commits)
+        } catch {
+            for commit in commits { await snapshotter.abandonLayer(commit.staging) }
             throw error
         }
     }

@@ -80,6 +80,21 @@ public struct LayerUnpacker: Sendable {
         try await BlockingWork.run { try UnpackJob.empty(tree) }
     }
 
+    /// Unpacks into `tree`, which holds all that the layers below have made; what the layer deletes is removed.
+    ///
+    /// - Throws: as `unpack`.
+    public func unpackInPlace(
+        _ source: LayerSource, mediaType: MediaType, into tree: FilePath, expecting diffID: Digest? = nil
+    ) async throws -> UnpackedLayer {
+        let job = try UnpackJob(
+            source: source, mediaType: mediaType, tree: tree, diffID: diffID, limits: limits,
+            decompressedLimit: decompressedLimit)
+        return try await job.run {
+            _ = try job.write(tree, form: .merged)
+            return try job.result()
+        }
+    }
+
     /// The first half of `unpack` for a layer whose parents are not there yet.
     func begin(_ job: UnpackJob) async throws -> BegunLayer {
         do {

@@ -1,5 +1,4 @@
 internal import Core
-private import Glibc
 internal import LinuxKernel
 internal import SystemPackage
 
@@ -20,35 +19,12 @@ enum MergedTree {
             try Syscall.unshareFilesystemState()
             try Syscall.unshare(.mount)
             try Syscall.mount(source: nil, target: "/", type: nil, flags: [.private, .recursive])
-            // Relative names keep a long chain within the page that mount(2) has for options.
-            let base = lower.first?.removingLastComponent().removingLastComponent() ?? scratch
-            guard Glibc.chdir(base.string) == 0 else { throw Errno(rawValue: errno) }
-            let options = [
-                "lowerdir=" + lower.map { escaped(relative($0, to: base)) }.joined(separator: ":"),
-                "upperdir=" + escaped(relative(tree, to: base)), "workdir=" + escaped(relative(work, to: base)),
-                "index=off",
-            ]
-            try Syscall.mount(
-                source: "overlay", target: target, type: "overlay", flags: [], data: options.joined(separator: ","))
+            let overlay = OverlayMount(lower: lower.map(\.string), upper: tree.string, work: work.string)
+            try overlay.mount(at: target)
         } catch {
             throw BerthError(.internal, "mount \(lower.count) layers to unpack another one over them", cause: error)
         }
         defer { try? Syscall.umount2(target, .detach) }
         return try body(target)
-    }
-
-    private static func relative(_ path: FilePath, to base: FilePath) -> String {
-        var copy = path
-        return copy.removePrefix(base) ? copy.string : path.string
-    }
-
-    /// overlayfs.rst: a colon or comma in a directory's name is written with a backslash.
-    private static func escaped(_ path: String) -> String {
-        var text = ""
-        for character in path {
-            if character == ":" || character == "," || character == "\\" { text.append("\\") }
-            text.append(character)
-        }
-        return text
     }
 }

@@ -47,6 +47,21 @@ public struct SnapshotRecord: Codable, Sendable, Hashable {
     }
 }
 
+extension SnapshotRecord {
+    /// Keys of snapshots that are gone but for their directory. No client can choose them: they begin with a control character.
+    private static let tombstonePrefix = "\u{1}removed/"
+
+    public var isTombstone: Bool { key.hasPrefix(Self.tombstonePrefix) }
+
+    /// What the row becomes before the directory is removed: nobody finds it under its key, and it keeps no parent.
+    public var tombstone: SnapshotRecord {
+        var record = self
+        record.key = Self.tombstonePrefix + String(id)
+        record.parent = nil
+        return record
+    }
+}
+
 extension SnapshotRecord: FetchableRecord, PersistableRecord {
     public static let databaseTableName = "snapshot"
 }
@@ -54,6 +69,12 @@ extension SnapshotRecord: FetchableRecord, PersistableRecord {
 extension SnapshotRecord.Kind: DatabaseValueConvertible {}
 
 extension ReadTransaction {
+    /// Those of every snapshotter that have the key; there is one but for clients that use several.
+    public func snapshots(key: String, namespace: String) throws -> [SnapshotRecord] {
+        try SnapshotRecord.filter(Column("namespace") == namespace && Column("key") == key).order(Column("id"))
+            .fetchAll(database)
+    }
+
     public func snapshot(_ key: String, snapshotter: String, namespace: String) throws -> SnapshotRecord? {
         try SnapshotRecord.fetchOne(
             database, key: ["namespace": namespace, "snapshotter": snapshotter, "key": key])

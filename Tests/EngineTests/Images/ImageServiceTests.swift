@@ -30,11 +30,12 @@ final class ImageServiceFixture {
     deinit { images.storage.collector.stop() }
 
     /// What a restart after `kill -9` does: nothing is closed but the database file.
-    func restart() async throws {
+    func restart(snapshotter: SnapshotterKind = .overlayfs) async throws {
         images.storage.collector.stop()
         try database.close()
         database = try Store.Database(path: root.appending("meta.db"))
-        images = try ImageService(root: root, database: database, registry: Self.registry)
+        images = try ImageService(
+            root: root, database: database, registry: Self.registry, snapshotter: snapshotter)
         try await images.recover()
     }
 
@@ -116,7 +117,7 @@ final class ImageServiceFixture {
         let fixture = try await ImageServiceFixture()
         _ = try await fixture.build("docker.io/library/box:1", text: "one")
         let mount = try await fixture.images.prepareRootFS(containerID: "c1", image: "box:1")
-        let lower = try #require(mount.lower.first)
+        let lower = try #require(mount.readableLayers.first)
         #expect(try String(contentsOfFile: "\(lower)/etc/text", encoding: .utf8) == "one")
         try await fixture.container("c1")
         try await fixture.images.remove("box:1")
@@ -128,7 +129,77 @@ final class ImageServiceFixture {
         try await fixture.database.deleteContainer(id: "c1")
         try await fixture.images.removeRootFS(containerID: "c1")
         try await fixture.images.removeRootFS(containerID: "c1")
+        // By itself: the image's own collection had to leave the layers to the container.
+        try await eventually("the layers to go") { try fixture.layers == [] }
+    }
+
+    @Test func fiveRemovalsAtOnceAllEndWithTheImageGone() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        try await fixture.images.unpack("box:1")
+        let (images, root, database) = (fixture.images, fixture.root, fixture.database)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<5 {
+                group.addTask {
+                    try await images.remove("box:1")
+                    // Whoever is told so finds it so: no directory, no row, no tombstone.
+                    let layers = try FileManager.default.contentsOfDirectory(
+                        atPath: root.appending("snapshots").string)
+                    #expect(layers == [])
+                    #expect(try await database.read { try $0.snapshots(namespace: nil) }.isEmpty)
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try fixture.blobs == 0)
+    }
+
+    @Test func aSnapshotBeingRemovedIsSeenByNobody() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        try await fixture.images.unpack("box:1")
+        let scope = StorageScope(namespace: "k8s.io")
+        let key = try #require(try await fixture.images.snapshots.list(scope: scope).first?.key)
+        let tombstone = try await fixture.database.write { transaction in
+            let row = try #require(try transaction.snapshots(namespace: nil).first).tombstone
+            try transaction.update(row)
+            return row
+        }
+        #expect(try await fixture.images.snapshots.list(scope: scope).isEmpty)
+        for gone in [key, tombstone.key] {
+            let error = await #expect(throws: BerthError.self) {
+                try await fixture.images.snapshots.info(gone, scope: scope)
+            }
+            #expect(error?.code == .notFound)
+        }
+        // Its key is free again, and the collector ends what was begun.
+        try await fixture.images.unpack("box:1")
+        #expect(try fixture.layers.count == 2)
         try await fixture.images.collectGarbage()
+        #expect(try fixture.layers.count == 1)
+        #expect(try await fixture.database.read { try $0.snapshots(namespace: nil) }.map(\.key) == [key])
+    }
+
+    @Test(arguments: SnapshotterKind.allCases)
+    func aContainerStaysOnTheSnapshotterThatItWasMadeWith(_ kind: SnapshotterKind) async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:1", text: "one")
+        try await fixture.restart(snapshotter: kind)
+        let mount = try await fixture.images.prepareRootFS(containerID: "c1", image: "box:1")
+        try await fixture.container("c1")
+        for next in SnapshotterKind.allCases {
+            try await fixture.restart(snapshotter: next)
+            #expect(try await fixture.images.rootFS(containerID: "c1") == mount)
+            let other = try await fixture.images.prepareRootFS(containerID: "c-\(next)", image: "box:1")
+            let text = try #require(other.readableLayers.first).appending("etc/text")
+            #expect(try String(contentsOfFile: text.string, encoding: .utf8) == "one")
+            try await fixture.images.removeRootFS(containerID: "c-\(next)")
+            try await fixture.images.collectGarbage()
+            #expect(try String(contentsOfFile: "\(mount.readableLayers[0])/etc/text", encoding: .utf8) == "one")
+        }
+        try await fixture.database.deleteContainer(id: "c1")
+        try await fixture.images.removeRootFS(containerID: "c1")
+        try await fixture.images.remove("box:1")
         #expect(try fixture.layers == [])
     }
 
@@ -193,10 +264,7 @@ final class ImageServiceFixture {
         // As a collection leaves it that dies after its transaction.
         try await fixture.database.write { transaction in
             try transaction.deleteImage("docker.io/library/box:1", namespace: "k8s.io")
-            for var snapshot in try transaction.snapshots(namespace: nil) {
-                snapshot.key = GarbageCollector.tombstonePrefix + "\(snapshot.id)"
-                try transaction.update(snapshot)
-            }
+            for snapshot in try transaction.snapshots(namespace: nil) { try transaction.update(snapshot.tombstone) }
             for content in try transaction.contents(namespace: nil) {
                 try transaction.deleteContent(content.digest, namespace: content.namespace)
             }
@@ -224,7 +292,7 @@ final class ImageServiceFixture {
         let fixture = try await ImageServiceFixture()
         _ = try await fixture.build("docker.io/library/box:1", text: String(repeating: "x", count: 100_000))
         let mount = try await fixture.images.prepareRootFS(containerID: "c1", image: "box:1")
-        try Data(count: 50_000).write(to: URL(fileURLWithPath: try #require(mount.upper) + "/file"))
+        try Data(count: 50_000).write(to: URL(fileURLWithPath: try #require(mount.writableDirectory).string + "/file"))
         let info = try await fixture.images.fsInfo()
         let script = """
             cd \(fixture.root)

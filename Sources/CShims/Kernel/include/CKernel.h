@@ -29,6 +29,15 @@ int berth_fsetxattr(int descriptor, const char *name, const void *_Nullable valu
 int berth_flock(int descriptor, int operation);
 int berth_syncfs(int descriptor);
 int berth_sync_file_range(int descriptor, int64_t offset, int64_t size, unsigned flags);
+/// copy_file_range(2) from and to the given offsets. @return bytes copied, 0 at the end.
+long berth_copy_range(int from, int64_t from_offset, int to, int64_t to_offset, size_t size);
+/// The first offset from `offset` on that holds data (lseek(2) SEEK_DATA), -ENXIO where only a hole is left.
+int64_t berth_next_data(int descriptor, int64_t offset);
+/// The end of the data that begins at `offset` (SEEK_HOLE).
+int64_t berth_next_hole(int descriptor, int64_t offset);
+/// Attaches the file `backing`, opened for reading, to a free loop device, read-only; the device goes with its last user.
+/// `*number` is the device's, /dev/loopN. @return a descriptor of the device, which keeps it until it is mounted.
+int berth_loop_attach(int backing, int *number);
 
 // Mounts.
 int berth_mount(const char *_Nullable source, const char *target, const char *_Nullable type, uint64_t flags,

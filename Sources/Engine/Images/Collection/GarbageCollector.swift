@@ -19,14 +19,11 @@ actor GarbageCollector {
         var leases = 0
     }
 
-    /// Keys that no client can choose: they begin with a control character.
-    static let tombstonePrefix = "\u{1}removed/"
-
     private let database: Database
     private let blobs: ContentStore
     private let gate: InFlightGate
     private let events: EventBus
-    private let snapshots: FilePath
+    private let snapshots: SnapshotDirectories
     private let logger: Logger
     /// Blobs that lost their last record and wait for a moment without operations in flight.
     private var condemned: Set<Digest> = []
@@ -37,7 +34,8 @@ actor GarbageCollector {
     private let oneAtATime = KeyedLock<String>()
 
     init(
-        database: Database, blobs: ContentStore, gate: InFlightGate, events: EventBus, snapshots: FilePath,
+        database: Database, blobs: ContentStore, gate: InFlightGate, events: EventBus,
+        snapshots: SnapshotDirectories,
         logger: Logger
     ) {
         self.database = database
@@ -66,6 +64,11 @@ actor GarbageCollector {
         stopped.withLock { $0 = true }
     }
 
+    /// Waits for the collection that is under way, if there is one.
+    func settle() async {
+        try? await oneAtATime.withLock("collect") {}
+    }
+
     private var isStopped: Bool { stopped.withLock { $0 } }
 
     private func scheduleOnce() {
@@ -90,6 +93,7 @@ actor GarbageCollector {
                 let garbage = GarbageGraph(try Self.input(transaction, pinned: pinned)).garbage()
                 return (garbage, try Self.removeRows(of: garbage, transaction))
             }
+            try Failpoint.reach("gc.rows")
             condemned.formUnion(losers)
             publish(garbage)
             try await removeTombstones()
@@ -113,7 +117,7 @@ actor GarbageCollector {
         var input = GarbageInput(now: WallClock.now())
         input.images = try transaction.images(namespace: nil)
         input.contents = try transaction.contents(namespace: nil)
-        input.snapshots = try transaction.snapshots(namespace: nil).filter { !isTombstone($0) }
+        input.snapshots = try transaction.snapshots(namespace: nil).filter { !$0.isTombstone }
         input.leases = try transaction.leases(namespace: nil)
         input.leaseResources = try input.leases.flatMap {
             try transaction.resources(ofLease: $0.id, namespace: $0.namespace)
@@ -131,17 +135,8 @@ actor GarbageCollector {
             try transaction.deleteContent(content.digest, namespace: content.namespace)
             if try !transaction.isContentKnown(content.digest) { losers.insert(content.digest) }
         }
-        for snapshot in garbage.snapshots {
-            var tombstone = snapshot
-            tombstone.key = tombstonePrefix + String(snapshot.id)
-            tombstone.parent = nil
-            try transaction.update(tombstone)
-        }
+        for snapshot in garbage.snapshots { try transaction.update(snapshot.tombstone) }
         return losers
-    }
-
-    private static func isTombstone(_ snapshot: SnapshotRecord) -> Bool {
-        snapshot.key.hasPrefix(tombstonePrefix)
     }
 
     private func publish(_ garbage: Garbage) {
@@ -159,19 +154,19 @@ actor GarbageCollector {
         }
     }
 
+    /// The directory first, then the row: what cannot be removed now is tried again with each collection.
     private func removeTombstones() async throws {
-        let tombstones = try await database.read { try $0.snapshots(namespace: nil).filter(Self.isTombstone) }
+        let tombstones = try await database.read { try $0.snapshots(namespace: nil).filter(\.isTombstone) }
         for tombstone in tombstones {
-            let rows = SnapshotRows(
-                database: database, scope: StorageScope(namespace: tombstone.namespace),
-                snapshotter: tombstone.snapshotter)
             do {
-                try await ImageStorage.snapshotter(rows: rows, directory: snapshots).remove(tombstone.key)
+                try await snapshots.discard(tombstone.id)
+                try Failpoint.reach("gc.snapshot.discarded")
+                _ = try await database.write(durability: .processDeath) { try $0.deleteSnapshot(id: tombstone.id) }
             } catch {
-                // Left for the next collection: a directory that cannot be removed now must not keep the others.
+                // One directory that cannot be removed now must not keep the others.
                 logger.warning(
                     "could not remove a snapshot's directory",
-                    metadata: ["directory": "\(snapshots)/\(tombstone.id)", "error": "\(error)"])
+                    metadata: ["directory": "\(snapshots.root)/\(tombstone.id)", "error": "\(error)"])
             }
         }
     }
@@ -229,6 +224,7 @@ actor GarbageCollector {
                 do {
                     let isKnown = try await database.read { try $0.isContentKnown(digest) }
                     if !isKnown { try blobs.delete(digest) }
+                    try Failpoint.reach("gc.blob.deleted")
                     condemned.remove(digest)
                 } catch let error as BerthError where error.code == .notFound {
                     condemned.remove(digest)
@@ -255,9 +251,8 @@ actor GarbageCollector {
 
         report.blobs += try await condemnUnknown(olderThan: 0)
         try await abortStaleIngests(ownOlderThan: 0)
-        report.snapshots += try await ImageStorage.snapshotter(
-            rows: AllSnapshotRows(database: database), directory: snapshots
-        ).removeOrphans()
+        let known = try await database.read { try $0.snapshots(namespace: nil).map(\.id) }
+        report.snapshots += try await snapshots.removeStrangers(known: Set(known))
         return report
     }
 }

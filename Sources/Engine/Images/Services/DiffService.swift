@@ -27,11 +27,19 @@ public struct DiffService: Sendable {
                 field: "diff.size", value: diff.size, rule: "is not the size of \(diff.digest), \(record.size)")
         }
         let snapshot = try await activeSnapshot(of: mounts, scope: scope)
+        var scope = scope
+        scope.snapshotter = SnapshotterKind(rawValue: snapshot.snapshotter)
         let snapshotter = try storage.snapshotter(scope)
-        let lower = try await layers(below: snapshot, snapshotter)
-        let unpacked = try await LayerUnpacker().unpack(
-            storage.blobs.open(diff.digest), mediaType: diff.mediaType,
-            into: tree(of: snapshot), lower: lower)
+        let blob = try storage.blobs.open(diff.digest)
+        let unpacked: UnpackedLayer
+        switch snapshotter.layerForm {
+        case .changes:
+            unpacked = try await LayerUnpacker().unpack(
+                blob, mediaType: diff.mediaType, into: tree(of: snapshot), lower: layers(below: snapshot, snapshotter))
+        case .whole:
+            unpacked = try await LayerUnpacker().unpackInPlace(
+                .blob(blob), mediaType: diff.mediaType, into: tree(of: snapshot))
+        }
         return Descriptor(mediaType: .layer, digest: unpacked.diffID, size: unpacked.tarSize)
     }
 
@@ -109,7 +117,7 @@ public struct DiffService: Sendable {
     }
 
     private func tree(of snapshot: SnapshotRecord) -> FilePath {
-        storage.root.appending("snapshots").appending("\(snapshot.id)").appending("fs")
+        storage.directories.tree(snapshot.id)
     }
 
     /// The snapshot of the namespace whose tree is `path`.
@@ -125,7 +133,7 @@ public struct DiffService: Sendable {
         return record
     }
 
-    private func layers(below snapshot: SnapshotRecord, _ snapshotter: OverlaySnapshotter) async throws -> [FilePath] {
+    private func layers(below snapshot: SnapshotRecord, _ snapshotter: any Snapshotter) async throws -> [FilePath] {
         guard let parent = snapshot.parent else { return [] }
         return try await snapshotter.layerDirectories(parent)
     }

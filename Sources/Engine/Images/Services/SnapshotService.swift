@@ -4,7 +4,24 @@ internal import Store
 
 /// Snapshots as the clients of a namespace see them.
 public struct SnapshotService: Sendable {
-    public static let snapshotterName = ImageStorage.snapshotterName
+    /// What clients get that name none.
+    public var snapshotterName: String { storage.snapshotterKind.rawValue }
+
+    /// `scope` with the snapshotter that a client names.
+    ///
+    /// - Throws: `BerthError`: `invalidArgument` for an unknown one, as containerd answers; `failedPrecondition` with the reason
+    ///   where it cannot be used on this host.
+    public func scope(_ scope: StorageScope, snapshotter name: String) throws -> StorageScope {
+        guard let kind = SnapshotterKind(rawValue: name) else {
+            throw BerthError.invalid(
+                field: "snapshotter", value: name,
+                rule: "is not loaded; known are \(SnapshotterKind.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        if kind != storage.snapshotterKind { try kind.check(root: storage.directories.root) }
+        var scope = scope
+        scope.snapshotter = kind
+        return scope
+    }
 
     public typealias Info = SnapshotInfo
 
@@ -15,7 +32,7 @@ public struct SnapshotService: Sendable {
     ) async throws -> SnapshotMounts {
         try Self.validate(key)
         let mounts = try await storage.snapshotter(scope).prepare(key, parent: parent, labels: labels)
-        publish(.snapshotPrepare(key: key, parent: parent ?? "", snapshotter: Self.snapshotterName), scope)
+        publish(.snapshotPrepare(key: key, parent: parent ?? "", snapshotter: kindName(scope)), scope)
         return mounts
     }
 
@@ -24,7 +41,7 @@ public struct SnapshotService: Sendable {
     ) async throws -> SnapshotMounts {
         try Self.validate(key)
         let mounts = try await storage.snapshotter(scope).view(key, parent: parent, labels: labels)
-        publish(.snapshotPrepare(key: key, parent: parent ?? "", snapshotter: Self.snapshotterName), scope)
+        publish(.snapshotPrepare(key: key, parent: parent ?? "", snapshotter: kindName(scope)), scope)
         return mounts
     }
 
@@ -36,12 +53,12 @@ public struct SnapshotService: Sendable {
     public func commit(_ key: String, as name: String, labels: [String: String], scope: StorageScope) async throws {
         try Self.validate(name)
         try await storage.snapshotter(scope).commit(key, as: name, labels: labels)
-        publish(.snapshotCommit(key: key, name: name, snapshotter: Self.snapshotterName), scope)
+        publish(.snapshotCommit(key: key, name: name, snapshotter: kindName(scope)), scope)
     }
 
     public func remove(_ key: String, scope: StorageScope) async throws {
         try await storage.snapshotter(scope).remove(key)
-        publish(.snapshotRemove(key: key, snapshotter: Self.snapshotterName), scope)
+        publish(.snapshotRemove(key: key, snapshotter: kindName(scope)), scope)
     }
 
     public func info(_ key: String, scope: StorageScope) async throws -> SnapshotInfo {
@@ -73,6 +90,8 @@ public struct SnapshotService: Sendable {
     public func cleanUp() async throws {
         try await storage.collector.collect()
     }
+
+    private func kindName(_ scope: StorageScope) -> String { (scope.snapshotter ?? storage.snapshotterKind).rawValue }
 
     private func publish(_ payload: StorageEvent.Payload, _ scope: StorageScope) {
         storage.events.publish(StorageEvent(namespace: scope.namespace, payload))
