@@ -61,6 +61,7 @@ let targets: [Target] = [
     systemLibrary("CNFTables", folder: "NFTables", package: "libnftables-dev"),
     systemLibrary("CZstd", folder: "Zstd", package: "libzstd-dev"),
     systemLibrary("CISAL", folder: "ISAL", package: "libisal-dev"),
+    systemLibrary("CZlib", folder: "Zlib", package: "zlib1g-dev"),
 
     // Generated code only.
     library("LaunchAPI", [.protobuf]),
@@ -88,8 +89,10 @@ let targets: [Target] = [
             "Images", "Networking", "Store", "OCIRuntime", "LaunchAPI", "OCISpec", "LinuxKernel", "Core",
             .protobuf, .system, .log, .collections,
         ]),
+    // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
+    library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
     library(
-        "CRIServer", ["Engine", "Core", "CRIAPI", .grpc, .grpcProtobuf, .protobuf, .log]),
+        "CRIServer", ["Engine", "Streaming", "Core", "CRIAPI", .grpc, .grpcProtobuf, .protobuf, .log]),
     library(
         "ContainerdServer", ["Engine", "Core", "ContainerdAPI", .grpc, .grpcProtobuf, .protobuf, .log]),
     library(
@@ -101,7 +104,8 @@ let targets: [Target] = [
     command(
         "berthd",
         [
-            "CRIServer", "ContainerdServer", "Engine", "Images", "Networking", "Store", "Core", "LinuxKernel", .grpc,
+            "CRIServer", "ContainerdServer", "Streaming", "Engine", "Images", "Networking", "Store", "Core",
+            "LinuxKernel", .grpc,
             .grpcTransport, .lifecycle, .toml,
             .log,
             .system,
@@ -109,7 +113,11 @@ let targets: [Target] = [
     command("berth-oci", ["OCIRuntime", "OCISpec", "LaunchAPI", "LinuxKernel", "Core", .protobuf, .system, .log]),
     command("berth-kubelet", ["Kubelet", "Core", .grpc, .grpcTransport, .log, .system]),
     command(
-        "berth-crictl", ["CRIAPI", "Terminal", "Core", .grpc, .grpcProtobuf, .grpcTransport, .protobuf, .yaml, .system]),
+        "berth-crictl",
+        [
+            "CRIAPI", "Streaming", "Terminal", "LinuxKernel", "Core", .grpc, .grpcProtobuf, .grpcTransport, .protobuf,
+            .yaml, .system,
+        ]),
     command(
         "berth-ctr",
         [
@@ -134,6 +142,7 @@ let targets: [Target] = [
     tests("Networking", ["LinuxKernel", "OCISpec", "Core", .system]),
     tests("Images", ["OCISpec", "LinuxKernel", "Core", .system, .crypto]),
     tests("Engine", ["Core", "OCISpec", "Images", "Store", "OCIRuntime", "Networking", .system]),
+    tests("Streaming", ["Core"]),
     tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
     tests(
         "ContainerdServer",

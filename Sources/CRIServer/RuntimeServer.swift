@@ -1,13 +1,16 @@
 public import CRIAPI
 public import Engine
 internal import GRPCCore
+public import Streaming
 
 /// CRI's RuntimeService. Each call has its own file in Runtime/: decode, call the engine, encode.
 public struct RuntimeServer: Runtime_V1_RuntimeService.SimpleServiceProtocol {
     let engine: Engine
+    let streaming: StreamingServer
 
-    public init(engine: Engine) {
+    public init(engine: Engine, streaming: StreamingServer) {
         self.engine = engine
+        self.streaming = streaming
     }
 
     /// Lists are streamed in messages of this many items, so that none comes near the 4 MiB that clients accept.

@@ -8,24 +8,6 @@ extension RuntimeServer {
         BerthError(.unimplemented, "\(context.descriptor.method) is not implemented yet")
     }
 
-    public func exec(
-        request: Runtime_V1_ExecRequest, context: ServerContext
-    ) async throws -> Runtime_V1_ExecResponse {
-        throw unimplemented(context)
-    }
-
-    public func attach(
-        request: Runtime_V1_AttachRequest, context: ServerContext
-    ) async throws -> Runtime_V1_AttachResponse {
-        throw unimplemented(context)
-    }
-
-    public func portForward(
-        request: Runtime_V1_PortForwardRequest, context: ServerContext
-    ) async throws -> Runtime_V1_PortForwardResponse {
-        throw unimplemented(context)
-    }
-
     public func checkpointContainer(
         request: Runtime_V1_CheckpointContainerRequest, context: ServerContext
     ) async throws -> Runtime_V1_CheckpointContainerResponse {

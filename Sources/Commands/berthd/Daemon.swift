@@ -54,8 +54,11 @@ struct Daemon {
         settings.rpc.maxRequestPayloadSize = 16 << 20
         let transport = HTTP2ServerTransport.Posix(
             address: .unixDomainSocket(path: address.string), transportSecurity: .plaintext, config: settings)
+        let streaming = try await CRIServices.streaming(
+            engine: engine, address: configuration.streaming.address, port: configuration.streaming.port,
+            logger: logger)
         let services =
-            CRIServices.all(engine: engine)
+            CRIServices.all(engine: engine, streaming: streaming)
             + ContainerdServices.all(images: engine.images, version: Release.version)
         let server = GRPCServer(
             transport: transport, services: services,
@@ -63,6 +66,7 @@ struct Daemon {
                 + CRIServices.interceptors(logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.serve() }
+            group.addTask { try await streaming.run() }
             _ = try await transport.listeningAddress
             guard chmod(address.string, 0o600) == 0 else {
                 throw BerthError(.internal, "could not protect \(address)", cause: Errno(rawValue: errno))

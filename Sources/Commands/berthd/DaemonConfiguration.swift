@@ -23,6 +23,13 @@ struct DaemonConfiguration {
     var sharedMemoryMegabytes = 64
     var network = NetworkSettings()
     var images = ImageSettings()
+    var streaming = StreamingSettings()
+
+    struct StreamingSettings {
+        var address = "127.0.0.1"
+        /// 0: any free one.
+        var port = 0
+    }
 
     struct NetworkSettings {
         var cniConfigDirectory = "/etc/cni/net.d"
@@ -99,6 +106,10 @@ struct DaemonConfiguration {
         result.network.mtu = try network.integer("mtu") ?? result.network.mtu
         result.network.masquerade = try network.boolean("masquerade") ?? result.network.masquerade
 
+        let streaming = try top.section("streaming")
+        result.streaming.address = try streaming.string("address") ?? result.streaming.address
+        result.streaming.port = try streaming.integer("port") ?? result.streaming.port
+
         let images = try top.section("images")
         result.images.plainHTTP = try images.strings("plain_http") ?? []
         result.images.insecureTLS = try images.strings("insecure_tls") ?? []
@@ -140,6 +151,12 @@ struct DaemonConfiguration {
         guard (1...1 << 20).contains(sharedMemoryMegabytes) else {
             throw BerthError.invalid(
                 field: "pods.shm_megabytes", value: sharedMemoryMegabytes, rule: "must be from 1 to 1048576")
+        }
+        guard !streaming.address.isEmpty else {
+            throw BerthError.invalid(field: "streaming.address", value: "", rule: "must be an IP address")
+        }
+        guard (0...65535).contains(streaming.port) else {
+            throw BerthError.invalid(field: "streaming.port", value: streaming.port, rule: "must be from 0 to 65535")
         }
         _ = try network.builtin()
         try images.registry().validate()

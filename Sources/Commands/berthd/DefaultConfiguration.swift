@@ -48,6 +48,13 @@ enum DefaultConfiguration {
         # Pods reach other networks with the host's address.
         masquerade = true
 
+        [streaming]
+        # Where clients of exec, attach and port-forward connect to; what is not on this machine reaches it through the kubelet.
+        address = "127.0.0.1"
+
+        # 0: any free one.
+        port = 0
+
         [images]
         # Registries without TLS, "HOST:PORT". Those of this machine are always asked without it.
         plain_http = []

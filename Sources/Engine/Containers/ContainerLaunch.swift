@@ -89,9 +89,9 @@ extension Engine {
         return try await launcher.launch(try compiler.compile(spec, options: options))
     }
 
-    /// The plan of a command in a running container: its process with other arguments and without a terminal.
+    /// The plan of a command in a running container: its process with other arguments.
     func execPlan(
-        _ command: [String], in container: Container, _ entry: LiveContainer
+        _ command: [String], in container: Container, _ entry: LiveContainer, terminal: Bool = false
     ) throws -> Berth_Launch_V1_Plan {
         guard let process = container.process else {
             throw BerthError(.failedPrecondition, "container \"\(container.id)\" has no process")
@@ -99,14 +99,18 @@ extension Engine {
         let spec = try specification(of: container)
         var own = spec.process ?? RuntimeSpec.Process()
         own.args = command
-        own.terminal = false
+        own.terminal = terminal
+        var environment = own.env ?? []
+        if terminal, !environment.contains(where: { $0.hasPrefix("TERM=") }) { environment.append("TERM=xterm") }
+        own.env = environment
         let namespaces = (spec.linux?.namespaces ?? []).reduce(into: NamespaceTypes()) { types, namespace in
             if let type = NamespaceTypes.ofSpecification[namespace.type] { types.insert(type) }
         }
         let target = ExecTarget(
             id: container.id, pid: process.pid, namespaces: namespaces,
             cgroup: Cgroup(host: facts.cgroups, path: container.cgroup), linux: spec.linux)
-        let options = CompileOptions(id: container.id, bundle: layout.container(container.id))
+        var options = CompileOptions(id: container.id, bundle: layout.container(container.id))
+        if terminal { options.stdio = StdioOptions() }
         return try compiler.compileExec(process: own, container: target, options: options)
     }
 

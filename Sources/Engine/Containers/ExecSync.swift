@@ -22,11 +22,7 @@ extension Engine {
     /// - Throws: `BerthError`: `deadlineExceeded` after `timeout`, `resourceExhausted` for more output than
     ///   `execOutputLimit`.
     public func execSync(_ command: [String], in id: String, timeout: Duration? = nil) async throws -> ExecResult {
-        let container = try container(id)
-        guard container.state.isRunning, let entry = live[container.id] else {
-            throw BerthError(
-                .failedPrecondition, "container \"\(container.id)\" is \(container.state.name), not running")
-        }
+        let (container, entry) = try running(id)
         let plan = try execPlan(command, in: container, entry)
         let output = try ExecOutput(limit: Self.execOutputLimit)
         let session = try await entry.monitor.exec(
