@@ -12,18 +12,24 @@ public struct HostFacts: Sendable {
     /// The highest capability number that the kernel knows.
     public var lastCapability: UInt8
     public var effectiveUserID: UInt32
+    public var effectiveGroupID: UInt32
+    /// newuidmap and newgidmap, for who is not root; `nil` where they are not both installed.
+    public var idMapHelpers: (uid: String, gid: String)?
     public var hasAppArmor: Bool
     public var hasSELinux: Bool
 
     public init(
         cgroups: CgroupHost, cpuset: (cpus: String, mems: String)? = nil, capabilities: UInt64 = (1 << 41) - 1,
-        lastCapability: UInt8 = 40, effectiveUserID: UInt32 = 0, hasAppArmor: Bool = false, hasSELinux: Bool = false
+        lastCapability: UInt8 = 40, effectiveUserID: UInt32 = 0, effectiveGroupID: UInt32 = 0,
+        idMapHelpers: (uid: String, gid: String)? = nil, hasAppArmor: Bool = false, hasSELinux: Bool = false
     ) {
         self.cgroups = cgroups
         self.cpuset = cpuset
         self.capabilities = capabilities
         self.lastCapability = lastCapability
         self.effectiveUserID = effectiveUserID
+        self.effectiveGroupID = effectiveGroupID
+        self.idMapHelpers = idMapHelpers
         self.hasAppArmor = hasAppArmor
         self.hasSELinux = hasSELinux
     }
@@ -41,7 +47,18 @@ public struct HostFacts: Sendable {
         return HostFacts(
             cgroups: cgroups, cpuset: cpuset, capabilities: try Syscall.capabilities().permitted,
             lastCapability: last, effectiveUserID: Syscall.effectiveUserID,
+            effectiveGroupID: Syscall.effectiveGroupID, idMapHelpers: findIDMapHelpers(),
             hasAppArmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled")) == "Y",
             hasSELinux: Files.exists("/sys/fs/selinux/enforce"))
+    }
+
+    private static func findIDMapHelpers() -> (uid: String, gid: String)? {
+        guard Syscall.effectiveUserID != 0 else { return nil }
+        for folder in ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"] {
+            let uid = "\(folder)/newuidmap"
+            let gid = "\(folder)/newgidmap"
+            if Files.exists(FilePath(uid)), Files.exists(FilePath(gid)) { return (uid, gid) }
+        }
+        return nil
     }
 }

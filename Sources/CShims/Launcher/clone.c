@@ -58,6 +58,9 @@ static int make_streams(struct bl_launch *launch, struct bl_error *error)
 // A HOST join_namespace of a PID namespace is for this clone only: what the monitor forks later starts in its own.
 static int leave_joined_pid_namespace(struct bl_launch *launch, struct bl_error *error)
 {
+    // Without a monitor nothing is forked later; and who joined as an ordinary user may not go back.
+    if (!launch->plan->monitor)
+        return 0;
     for (uint32_t i = 0; i < launch->step; i++) {
         const bl_step *step = launch->plan->steps[i];
         if (step->action_case != BL_ACTION(JOIN_NAMESPACE) || !(step->join_namespace->type & CLONE_NEWPID))

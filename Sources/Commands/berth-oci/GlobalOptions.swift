@@ -9,11 +9,16 @@ struct GlobalOptions: Sendable {
     var logFormat = LogFormat.text
     var debug = false
     var systemdCgroup = false
+    /// `nil`: found out.
+    var rootless: Bool?
     var showVersion = false
 
     enum LogFormat: String, Sendable { case text, json }
 
-    var runtime: ContainerRuntime { ContainerRuntime(root: root) }
+    var runtime: ContainerRuntime {
+        ContainerRuntime(
+            root: root, usesSystemd: systemdCgroup, isRootless: rootless ?? !OwnUser.hasRootsRights)
+    }
 
     private init() {
         let base = Environment.value("XDG_RUNTIME_DIR").flatMap { directory in
@@ -48,18 +53,19 @@ struct GlobalOptions: Sendable {
                 options.logFormat = format
             case "debug": options.debug = parts.count == 1 || parts[1] == "true"
             case "systemd-cgroup": options.systemdCgroup = parts.count == 1 || parts[1] == "true"
-            // Taken for compatibility: what is rootless is found out, and CRIU is not used yet.
-            case "rootless", "criu":
+            case "rootless":
+                let text = try value()
+                guard ["auto", "true", "false"].contains(text) else {
+                    throw BerthError.invalid(field: "--rootless", value: text, rule: "must be auto, true or false")
+                }
+                options.rootless = text == "auto" ? nil : text == "true"
+            // Taken for compatibility: CRIU is not used yet.
+            case "criu":
                 _ = try value()
             case "version", "v": options.showVersion = true
             default: return (options, rest)
             }
             rest = rest.dropFirst()
-        }
-        if options.systemdCgroup {
-            throw BerthError(
-                .unimplemented, "--systemd-cgroup: the systemd cgroup driver is not there yet",
-                advice: "leave the flag out to use cgroupfs")
         }
         return (options, rest)
     }

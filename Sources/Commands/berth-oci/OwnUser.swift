@@ -1,9 +1,17 @@
 internal import Glibc
+internal import LinuxKernel
 internal import SystemPackage
 
 /// Who and where this process is.
 enum OwnUser {
     static var isRoot: Bool { geteuid() == 0 }
+
+    /// Root of a user namespace with other ids than the host's has not.
+    static var hasRootsRights: Bool {
+        guard isRoot else { return false }
+        guard let map = try? Files.readText("/proc/self/uid_map") else { return true }
+        return map.split(whereSeparator: \.isWhitespace).map { UInt32($0) } == [0, 0, UInt32.max]
+    }
 
     static var workingDirectory: FilePath {
         guard let text = getcwd(nil, 0) else { return "/" }

@@ -8,19 +8,29 @@ public struct ContainerCgroup: Sendable {
     public let host: CgroupHost
     public let path: String
     public let cgroup: Cgroup
+    /// systemd's unit; `nil` where the files are written by this program alone.
+    public let unit: ManagedUnit?
 
-    /// - Parameter path: `linux.cgroupsPath`; empty or `nil`: `id`, below the cgroup of this process.
-    public init(host: CgroupHost, path: String?, id: String) throws {
+    /// - Parameters:
+    ///   - path: `linux.cgroupsPath`; empty or `nil`: `id`, below the cgroup of this process, or in the default slice.
+    ///   - driver: who makes it, and how the path is meant.
+    public init(host: CgroupHost, path: String?, id: String, driver: CgroupDriver = .cgroupfs) throws {
         let given = path ?? ""
-        if given.split(separator: ":", omittingEmptySubsequences: false).count == 3, !given.contains("/") {
-            throw BerthError(
-                .unimplemented,
-                "config.json: linux.cgroupsPath: \"\(given.prefix(128))\" is for the systemd driver, which is not there yet",
-                advice: "give a path such as /parent/name")
+        switch driver {
+        case .cgroupfs:
+            self.init(host: host, path: given.isEmpty ? id : given, unit: nil)
+        case .systemd(let isUser, let root):
+            let unit = try SystemdUnit(cgroupsPath: given, id: id, isUser: isUser)
+            self.init(host: host, path: try unit.cgroup(below: root), unit: ManagedUnit(unit: unit, isUser: isUser))
         }
+    }
+
+    /// One that is known already.
+    init(host: CgroupHost, path: String, unit: ManagedUnit?) {
         self.host = host
-        self.path = given.isEmpty ? id : given
-        cgroup = Cgroup(host: host, path: self.path)
+        self.path = path
+        self.unit = unit
+        cgroup = Cgroup(host: host, path: path)
     }
 
     /// Which directories must be made, and what a new v1 cpuset is filled with.
@@ -43,7 +53,7 @@ public struct ContainerCgroup: Sendable {
                 cpuset = (cpus, mems)
             }
         }
-        return CgroupSurvey(missing: missing, cpuset: cpuset)
+        return CgroupSurvey(missing: missing, cpuset: cpuset, handsDown: unit == nil)
     }
 
     public func statistics() throws -> CgroupStatistics {
@@ -53,6 +63,7 @@ public struct ContainerCgroup: Sendable {
     /// Changes limits of a container that runs.
     public func update(_ resources: RuntimeSpec.Linux.Resources) throws {
         let writes = try ResourceWrites.compile(resources, on: host)
+        try unit?.change(resources, on: host)
         do {
             try cgroup.apply(orderedForUpdate(writes))
         } catch let error as CgroupFailure {
@@ -96,7 +107,19 @@ public struct ContainerCgroup: Sendable {
 
     /// Removes it with its descendants; their processes must be dying already. - SeeAlso: `kill()`
     public func delete() throws {
+        stopUnit()
         do { try cgroup.delete() } catch { throw failure("delete", error) }
+    }
+
+    /// As `delete()`, for one that should be empty: it does not wait for anybody to leave.
+    func deleteIfEmpty() throws(Errno) {
+        stopUnit()
+        try cgroup.delete(patience: 0)
+    }
+
+    /// A manager that cannot be reached any more is no reason to keep the directories.
+    private func stopUnit() {
+        do { try unit?.stop() } catch { ContainerRuntime.warn("\(error)") }
     }
 
     private func failure(_ what: String, _ error: Errno) -> BerthError {

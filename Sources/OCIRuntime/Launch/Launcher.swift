@@ -131,7 +131,7 @@ public final class Launcher: Sendable {
         }
     }
 
-    private func sealedImage() throws -> OwnedDescriptor {
+    func sealedImage() throws -> OwnedDescriptor {
         try image.withLock { cached in
             if let cached { return cached }
             let program = try FileDescriptor.open(executable, .readOnly, options: .closeOnExec)

@@ -95,9 +95,14 @@ public struct CgroupSurvey: Sendable {
     /// Of the deepest v1 cpuset that is there.
     public var cpuset: (cpus: String, mems: String)?
 
-    public init(missing: [FilePath: [FilePath]], cpuset: (cpus: String, mems: String)?) {
+    /// Whether the plan hands controllers of cgroup v2 down to it. systemd, which writes to its own cgroups alone, does
+    /// that for a unit.
+    public var handsDown: Bool
+
+    public init(missing: [FilePath: [FilePath]], cpuset: (cpus: String, mems: String)?, handsDown: Bool = true) {
         self.missing = missing
         self.cpuset = cpuset
+        self.handsDown = handsDown
     }
 }
 

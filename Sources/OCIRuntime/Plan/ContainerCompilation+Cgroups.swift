@@ -94,7 +94,7 @@ struct CgroupSteps {
     private func delegate(_ directory: Cgroup.Directory, _ steps: inout PlanBuilder) {
         let hierarchy = directory.hierarchy
         let controllers = hierarchy.controllers
-        if !controllers.isEmpty, facts.cgroups.layout == .unified {
+        if !controllers.isEmpty, facts.cgroups.layout == .unified, survey?.handsDown != false {
             var parents: [FilePath] = []
             var current = directory.path
             while current != hierarchy.mountpoint, current.lastComponent != nil {

@@ -115,13 +115,7 @@ struct ContainerCompilation {
                     $0.sibling = options.sibling
                 }))
         if namespaces.new.contains(.user) {
-            steps.host(
-                "map ids",
-                .mapIds(
-                    .with {
-                        $0.uids = (linux.uidMappings ?? []).map(\.message)
-                        $0.gids = (linux.gidMappings ?? []).map(\.message)
-                    }))
+            steps.host("map ids", .mapIds(try facts.idMapping(linux)))
         }
         if let score = process.oomScoreAdj {
             steps.host("set the OOM score to \(score)", .setOomScore(.with { $0.score = Int32(score) }))

@@ -14,7 +14,10 @@ struct ExecCompilation {
     mutating func run() throws -> Berth_Launch_V1_Plan {
         try refuseUnsupported(process)
         // Membership in these is of children.
-        let host = target.namespaces.intersection([.pid, .time])
+        var host = target.namespaces.intersection([.pid, .time])
+        // Who is not root has the right to join them in the container's user namespace alone.
+        let joinsUser = facts.effectiveUserID != 0 && target.namespaces.contains(.user) && !host.isEmpty
+        if joinsUser { host.insert(.user) }
         let child = target.namespaces.subtracting(host)
         if !host.isEmpty { steps.host("join the \(host.names) namespaces", .joinNamespace(join(host))) }
         steps.host(
@@ -26,6 +29,10 @@ struct ExecCompilation {
                 }))
         for directory in target.cgroup?.directories ?? [] where !directory.hierarchy.isUnified {
             steps.child("join cgroup \(directory.path)", .joinCgroup(.with { $0.directory = directory.path.string }))
+        }
+        if joinsUser {
+            // It came into the user namespace with the caller's ids, which need have no name there.
+            steps.child("become root of the user namespace", .setUser(.with { $0.skipGroups = true }))
         }
         if !child.isEmpty { steps.child("join the \(child.names) namespaces", .joinNamespace(join(child))) }
         steps.child("start a session", .newSession(.init()))

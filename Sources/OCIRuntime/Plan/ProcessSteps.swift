@@ -58,6 +58,12 @@ struct ProcessSteps {
         let early = seccomp.map { !noNewPrivileges || !$0.listener.isEmpty } ?? false
         if noNewPrivileges { steps.child("set no_new_privs", .setNoNewPrivileges(.init())) }
         if early, let seccomp { steps.child("install the seccomp filter", .installSeccomp(seccomp)) }
+        let deniesGroups = facts.deniesSetgroups(linux)
+        if deniesGroups, user.additionalGids?.isEmpty == false {
+            throw BerthError(
+                .invalidArgument,
+                "process.user.additionalGids: a user namespace that maps the caller's own group alone has no others")
+        }
         steps.child(
             "become user \(user.uid), group \(user.gid)",
             .setUser(
@@ -65,6 +71,7 @@ struct ProcessSteps {
                     $0.uid = user.uid
                     $0.gid = user.gid
                     $0.additionalGids = user.additionalGids ?? []
+                    $0.skipGroups = deniesGroups
                 }))
         steps.child("enter \(process.cwd)", .changeDirectory(.with { $0.path = process.cwd }))
         steps.child("set capabilities", .setCapabilities(try capabilities()))

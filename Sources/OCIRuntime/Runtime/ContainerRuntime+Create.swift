@@ -49,11 +49,10 @@ extension ContainerRuntime {
         try Identifier.validate(id)
         let (spec, _) = try bundleSpecification(bundle)
         try spec.validate()
-        let facts = try HostFacts.detect()
-        let cgroup = try ContainerCgroup(host: facts.cgroups, path: spec.linux?.cgroupsPath, id: id)
+        let (facts, cgroup) = try place(spec, id: id)
         let compile = try compileOptions(
             id: id, bundle: bundle, directory: root.appending(id), cgroup: cgroup, waiting: true, options: RunOptions())
-        return try PlanCompiler(facts: facts).compile(spec, options: compile)
+        return try PlanCompiler(facts: facts).compile(placed(spec, in: cgroup), options: compile)
     }
 
     private func bundleSpecification(_ bundle: FilePath) throws -> (RuntimeSpec, [UInt8]) {
@@ -87,12 +86,12 @@ extension ContainerRuntime {
     }
 
     private func create(
-        id: String, bundle: FilePath, spec: RuntimeSpec, configuration: [UInt8], directory: FilePath, waiting: Bool,
-        options: RunOptions
+        id: String, bundle: FilePath, spec original: RuntimeSpec, configuration: [UInt8], directory: FilePath,
+        waiting: Bool, options: RunOptions
     ) throws -> (container: KnownContainer, process: LaunchedProcess) {
-        try spec.validate()
-        let facts = try HostFacts.detect()
-        let cgroup = try ContainerCgroup(host: facts.cgroups, path: spec.linux?.cgroupsPath, id: id)
+        try original.validate()
+        let (facts, cgroup) = try place(original, id: id)
+        let spec = placed(original, in: cgroup)
         try refuseLiveCgroup(cgroup)
         let compile = try compileOptions(
             id: id, bundle: bundle, directory: directory, cgroup: cgroup, waiting: waiting, options: options)
@@ -103,14 +102,22 @@ extension ContainerRuntime {
             try Syscall.mknodat(directory.appending("exec.fifo"), mode: 0o010622)
             try Syscall.fchmodat(directory.appending("exec.fifo"), mode: 0o622)
         }
-        let process = try launcher().launchBlocking(plan, descriptors: Self.descriptors(options))
+        try note(cgroup, in: directory)
+        let process = try launch(plan, spec, in: cgroup, options)
         for warning in process.warnings { Self.warn(warning.description) }
         do {
+            if let pids = original.linux?.resources?.pids, spec.linux?.resources?.pids == nil {
+                var late = RuntimeSpec.Linux.Resources()
+                late.pids = pids
+                try cgroup.update(late)
+            }
             try DeviceRules.attach(spec, to: cgroup)
             let stored = StoredContainer(
                 id: id, pid: process.pid, startTime: process.startTime, bundle: bundle.string,
                 rootfs: rootfs(spec, bundle), created: Timestamp.now(), owner: Syscall.effectiveUserID,
-                cgroupPath: cgroup.path, annotations: spec.annotations)
+                cgroupPath: cgroup.path, unit: cgroup.unit,
+                hierarchies: PlannedCgroup(cgroup).hierarchies,
+                annotations: spec.annotations)
             try Files.writeAtomically(directory.appending("state.json"), try StrictJSON.encode(stored))
             if let pidFile = options.pidFile {
                 try Files.writeAtomically(pidFile, Array("\(process.pid)".utf8), mode: 0o644)

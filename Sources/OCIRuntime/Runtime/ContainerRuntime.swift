@@ -7,11 +7,17 @@ public import SystemPackage
 public struct ContainerRuntime: Sendable {
     /// ROOT/ID/{state.json, config.json, exec.fifo} for each container.
     public let root: FilePath
+    /// New containers' cgroups are made by systemd.
+    public let usesSystemd: Bool
+    /// This process has not root's rights: what it may not limit is left alone, and user services are the user's own.
+    public let isRootless: Bool
     private let configuredLauncher: Launcher?
 
     /// - Parameter launcher: `nil`: the program that is found beside this one.
-    public init(root: FilePath, launcher: Launcher? = nil) {
+    public init(root: FilePath, launcher: Launcher? = nil, usesSystemd: Bool = false, isRootless: Bool = false) {
         self.root = root
+        self.usesSystemd = usesSystemd
+        self.isRootless = isRootless
         configuredLauncher = launcher
     }
 
@@ -43,7 +49,9 @@ public struct ContainerRuntime: Sendable {
                 "state of container \(id) has version \(stored.version); this program knows \(StoredContainer.currentVersion)"
             )
         }
-        let cgroup = try ContainerCgroup(host: try CgroupHost.detect(), path: stored.cgroupPath, id: id)
+        var host = try CgroupHost.detect()
+        if let hierarchies = stored.hierarchies { host = host.limited(to: hierarchies) }
+        let cgroup = ContainerCgroup(host: host, path: stored.cgroupPath, unit: stored.unit)
         return KnownContainer(directory: directory, stored: stored, cgroup: cgroup)
     }
 
@@ -91,7 +99,8 @@ public struct ContainerRuntime: Sendable {
 
     /// - Parameter all: every process of the container, not only the first.
     public func kill(_ container: KnownContainer, signal: Int32, all: Bool) throws {
-        if all {
+        // Without a cgroup the first process is all that is known; its namespace's others end with it.
+        if all, !container.cgroup.cgroup.directories.isEmpty {
             if signal == 9 { return try container.cgroup.kill() }
             let frozen = container.cgroup.isFrozen
             // One that has ended meanwhile needs no signal.
@@ -153,9 +162,7 @@ public struct ContainerRuntime: Sendable {
         try Identifier.validate(id)
         let directory = root.appending(id)
         guard Files.exists(directory) else { return false }
-        if let spec = try? Self.readSpecification(directory.appending("config.json")),
-            let cgroup = try? ContainerCgroup(host: CgroupHost.detect(), path: spec.linux?.cgroupsPath, id: id)
-        {
+        if let cgroup = try leftCgroup(directory, id: id) {
             try? cgroup.kill()
             try cgroup.delete()
         }
@@ -178,7 +185,7 @@ public struct ContainerRuntime: Sendable {
     func destroy(_ container: KnownContainer) throws {
         let spec = try? container.specification()
         do {
-            try container.cgroup.cgroup.delete(patience: 0)
+            try container.cgroup.deleteIfEmpty()
         } catch {
             // Somebody is left in it, or below it.
             try? container.cgroup.kill()

@@ -60,8 +60,8 @@ public struct RuntimeFeatures: Encodable, Sendable {
     struct CgroupFeatures: Encodable {
         let v1: Bool
         let v2: Bool
-        let systemd = false
-        let systemdUser = false
+        let systemd = true
+        let systemdUser = true
         let rdma = true
 
         enum CodingKeys: String, CodingKey { case v1, v2, systemd, systemdUser, rdma }

@@ -19,6 +19,11 @@ public struct StoredContainer: Codable, Sendable {
     public var created: String
     public var owner: UInt32
     public var cgroupPath: String
+    /// The systemd driver's unit of it.
+    public var unit: ManagedUnit?
+    /// The hierarchies of a `cgroupPath` that is relative, by their mount points, with the cgroup to which it is. A user
+    /// has often not all. Absent where it is absolute, and in all of them.
+    public var hierarchies: [String: String]?
     public var annotations: [String: String]?
 
     public enum CodingKeys: String, CodingKey {
@@ -32,6 +37,8 @@ public struct StoredContainer: Codable, Sendable {
         case created
         case owner
         case cgroupPath = "cgroup_path"
+        case unit = "systemd_unit"
+        case hierarchies = "cgroup_hierarchies"
         case annotations
     }
 }

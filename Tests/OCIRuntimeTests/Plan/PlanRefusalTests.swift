@@ -22,7 +22,6 @@ internal import Testing
         Case(.unimplemented, "linux.memoryPolicy") { $0.linux?.memoryPolicy = .init(mode: "MPOL_BIND") },
         Case(.unimplemented, "linux.mountLabel") { $0.linux?.mountLabel = "x" },
         Case(.unimplemented, "linux.netDevices") { $0.linux?.netDevices = ["eth0": .init()] },
-        Case(.unimplemented, "linux.cgroupsPath") { $0.linux?.cgroupsPath = "system.slice:berth:box" },
         Case(.unimplemented, "process.execCPUAffinity") {
             $0.process?.execCPUAffinity = .init()
             $0.process?.execCPUAffinity?.final = "0"

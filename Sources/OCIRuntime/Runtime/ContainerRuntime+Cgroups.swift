@@ -1,0 +1,92 @@
+internal import Core
+internal import LaunchAPI
+internal import LinuxKernel
+internal import OCISpec
+internal import SystemPackage
+
+/// Where a container's cgroup is, told before it is made, so that what a killed create left can be found.
+struct PlannedCgroup: Codable {
+    var path: String
+    var unit: ManagedUnit?
+    /// As in `StoredContainer`.
+    var hierarchies: [String: String]?
+
+    enum CodingKeys: String, CodingKey { case path, unit, hierarchies }
+
+    static let file = "cgroup.json"
+
+    init(_ cgroup: ContainerCgroup) {
+        path = cgroup.path
+        unit = cgroup.unit
+        // Whoever deletes it may be in another cgroup than whoever made it.
+        hierarchies = cgroup.path.hasPrefix("/") ? nil : cgroup.host.bases
+    }
+
+    func find(on host: CgroupHost) -> ContainerCgroup {
+        ContainerCgroup(host: hierarchies.map { host.limited(to: $0) } ?? host, path: path, unit: unit)
+    }
+}
+
+extension ContainerRuntime {
+    /// The cgroup of a new container, and what of this host's cgroups it may use.
+    func place(_ spec: RuntimeSpec, id: String) throws -> (HostFacts, ContainerCgroup) {
+        var facts = try HostFacts.detect()
+        let driver: CgroupDriver = usesSystemd ? try .systemd(isUser: isRootless) : .cgroupfs
+        let path = spec.linux?.cgroupsPath ?? ""
+        // A path that was asked for is not given up without a word.
+        if isRootless, !usesSystemd, path.isEmpty { facts.cgroups = facts.cgroups.permitted(id) }
+        return (facts, try ContainerCgroup(host: facts.cgroups, path: path, id: id, driver: driver))
+    }
+
+    /// The specification with the path as it is below the hierarchies, and without what its user may not set.
+    func placed(_ spec: RuntimeSpec, in cgroup: ContainerCgroup) -> RuntimeSpec {
+        var spec = spec
+        if cgroup.unit != nil { spec.linux?.cgroupsPath = cgroup.path }
+        // The process around which systemd makes the scope would be the one process; it is limited when that is gone.
+        if cgroup.unit != nil, spec.linux?.resources?.pids?.limit == 1 { spec.linux?.resources?.pids = nil }
+        // Device rules are root's; a user's nodes are bound ones of the host, which has its own modes for them.
+        if isRootless { spec.linux?.resources?.devices = nil }
+        return spec
+    }
+
+    /// Absolute paths are in config.json.
+    func note(_ cgroup: ContainerCgroup, in directory: FilePath) throws {
+        guard cgroup.unit != nil || !cgroup.path.hasPrefix("/") else { return }
+        try Files.writeAtomically(
+            directory.appending(PlannedCgroup.file),
+            try StrictJSON.encode(PlannedCgroup(cgroup)))
+    }
+
+    /// The cgroup of a create that did not come to its end; `nil` where it did not come so far.
+    func leftCgroup(_ directory: FilePath, id: String) throws -> ContainerCgroup? {
+        let host = try CgroupHost.detect()
+        if let bytes = try? Files.read(directory.appending(PlannedCgroup.file), limit: 1 << 16) {
+            return try StrictJSON.decode(PlannedCgroup.self, from: bytes, what: PlannedCgroup.file).find(on: host)
+        }
+        guard let spec = try? Self.readSpecification(directory.appending("config.json")) else { return nil }
+        return try ContainerCgroup(host: host, path: spec.linux?.cgroupsPath, id: id)
+    }
+
+    /// Carries out the plan; with the systemd driver in a unit that is started first.
+    func launch(
+        _ plan: Berth_Launch_V1_Plan, _ spec: RuntimeSpec, in cgroup: ContainerCgroup, _ options: RunOptions
+    ) throws -> LaunchedProcess {
+        let launcher = try launcher()
+        guard let unit = cgroup.unit else {
+            return try launcher.launchBlocking(plan, descriptors: Self.descriptors(options))
+        }
+        var placeholder: Placeholder? = try launcher.placeholder()
+        try unit.start(
+            pid: placeholder?.pid ?? 0, description: "berth-oci container \(plan.id)",
+            resources: spec.linux?.resources ?? .init(), annotations: spec.annotations ?? [:], on: cgroup.host)
+        do {
+            let process = try launcher.launchBlocking(plan, descriptors: Self.descriptors(options))
+            withExtendedLifetime(placeholder) {}
+            placeholder = nil
+            return process
+        } catch {
+            do { try unit.stop() } catch { Self.warn("\(error)") }
+            throw error
+        }
+    }
+}
