@@ -80,8 +80,8 @@ let targets: [Target] = [
     library(
         "Images",
         [
-            "OCISpec", "LinuxKernel", "Core", "CZstd", "CISAL", .http, .nio, .nioPosix, .tls, .crypto, .system, .log,
-            .collections,
+            "OCISpec", "LinuxKernel", "Core", "CZstd", "CISAL", .http, .nio, .nioPosix, .tls, .crypto, .toml, .system,
+            .log, .collections,
         ]),
     library(
         "Engine",

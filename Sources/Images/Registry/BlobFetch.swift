@@ -26,7 +26,7 @@ struct BlobFetch {
         }
         do {
             arrivals.began(blob.digest, try writer.follow())
-            try await route.firstAnswer("blob \(blob.digest)") { try await fetch(writer, from: $0) }
+            try await route.firstAnswer("blob \(blob.digest)", that: .pull) { try await fetch(writer, from: $0) }
         } catch {
             // Kept for the next pull: it goes on where this one stopped.
             if writer.offset > 0 { writer.suspend() } else { writer.abort() }

@@ -16,6 +16,13 @@ enum RegistryAddress {
         return String(origin[scheme.upperBound...])
     }
 
+    /// The host of a URL without its port, in small letters.
+    static func hostName(of url: String) -> String {
+        let authority = authority(of: url).lowercased()
+        if authority.hasPrefix("[") { return String(authority.prefix { $0 != "]" }.dropFirst()) }
+        return String(authority.prefix { $0 != ":" })
+    }
+
     static func hasScheme(_ url: String, _ scheme: String) -> Bool {
         url.prefix(scheme.count + 3).lowercased() == scheme + "://"
     }

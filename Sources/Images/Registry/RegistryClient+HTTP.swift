@@ -7,10 +7,15 @@ internal import NIOSSL
 extension RegistryClient {
     /// Sends a request to any host; failures of the connection become transient ones.
     ///
-    /// - Parameter limit: until the head of the response is here.
-    func execute(_ request: HTTPClientRequest, limit: TimeAmount) async throws -> HTTPClientResponse {
+    /// - Parameters:
+    ///   - host: the one that is asked, or that has named the address.
+    ///   - limit: until the head of the response is here.
+    func execute(
+        _ request: HTTPClientRequest, of host: RegistryHost, limit: TimeAmount
+    ) async throws -> HTTPClientResponse {
+        let http = try http(for: request.url, of: host)
         do {
-            return try await http(for: request.url).execute(request, timeout: limit)
+            return try await http.execute(request, timeout: limit)
         } catch {
             throw try Self.failure(error, "\(request.method.rawValue) \(RegistryAddress.shown(request.url))")
         }

@@ -1,8 +1,8 @@
 internal import AsyncHTTPClient
 internal import Core
 public import Logging
-internal import NIOSSL
 public import OCISpec
+public import SystemPackage
 
 /// Pulls images from registries and pushes them (distribution-spec 1.1).
 public final class RegistryClient: Sendable {
@@ -14,7 +14,14 @@ public final class RegistryClient: Sendable {
         /// By registry host: where to ask first, in order; `[http[s]://]HOST[:PORT][/PREFIX]` each. Mirrors get no
         /// credentials.
         public var mirrors: [String: [String]] = [:]
-        /// Blobs of one pull that are transferred at once.
+        /// Directories with a `hosts.toml` for each registry, as containerd's certs.d; the first that has one counts. Before
+        /// `mirrors`, which serve where there is none.
+        public var hostsDirectories: [FilePath] = []
+        /// How hosts are reached; by default as the environment says.
+        public var proxies = ProxySettings(environment: ProcessEnvironment.current)
+        /// Bytes of a blob that are sent at a time; `nil` for all at once. Some registries refuse large requests.
+        public var uploadChunk: Int64?
+        /// Blobs of one pull or push that are transferred at once.
         public var concurrentBlobs = 3
         /// Seconds without a byte after which a transfer is given up and tried again.
         public var stallTimeout: Int64 = 60
@@ -39,10 +46,7 @@ public final class RegistryClient: Sendable {
 
     public let configuration: Configuration
     private let logger: Logger
-    private let verifying: HTTPClient
-    /// For the hosts of `insecureTLS` alone.
-    private let trusting: HTTPClient?
-    private let trusted: Set<String>
+    private let clients: HTTPClients
     /// The same blob wanted by two pulls is fetched once.
     let fetching = KeyedLock<Digest>()
 
@@ -52,44 +56,33 @@ public final class RegistryClient: Sendable {
     ) {
         self.configuration = configuration
         self.logger = logger
-        trusted = Set(configuration.insecureTLS.map { RegistryHost.apiHost(of: $0).lowercased() })
-        var settings = HTTPClient.Configuration()
-        // Redirects are followed by RegistrySession, since credentials must not go to another host.
-        settings.redirectConfiguration = .disallow
-        settings.timeout.connect = .seconds(15)
-        settings.timeout.read = .seconds(configuration.stallTimeout)
-        settings.decompression = .disabled
-        // What fails is tried again here, with a reason to tell.
-        settings.connectionPool.retryConnectionEstablishment = false
-        verifying = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
-        if trusted.isEmpty {
-            trusting = nil
-        } else {
-            var tls = TLSConfiguration.makeClientConfiguration()
-            tls.certificateVerification = .none
-            settings.tlsConfiguration = tls
-            trusting = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
-        }
+        clients = HTTPClients(stallTimeout: configuration.stallTimeout)
     }
 
     deinit {
         // An HTTP client must not be let go of while it is open; a second shutdown does nothing.
-        let (verifying, trusting) = (verifying, trusting)
-        Task {
-            try? await verifying.shutdown()
-            try? await trusting?.shutdown()
-        }
+        let clients = clients
+        Task { await clients.shutdown() }
     }
 
     /// Closes the connections; the client is not usable afterwards.
     public func shutdown() async {
-        try? await verifying.shutdown()
-        try? await trusting?.shutdown()
+        await clients.shutdown()
     }
 
-    func http(for url: String) -> HTTPClient {
-        guard let trusting, trusted.contains(RegistryAddress.authority(of: url).lowercased()) else { return verifying }
-        return trusting
+    /// The client for an address that `host` is at or has named.
+    func http(for url: String, of host: RegistryHost) throws -> HTTPClient {
+        let isOwn = RegistryAddress.hostName(of: url) == RegistryAddress.hostName(of: host.address)
+        var trust = isOwn ? host.trust : host.trust.forOthers
+        if configuration.insecureTLS.contains(where: {
+            $0.lowercased() == RegistryAddress.authority(of: url).lowercased()
+        }) {
+            trust.skipsVerification = true
+        }
+        return try clients.client(
+            HTTPClients.Kind(
+                trust: trust, proxy: configuration.proxies.proxy(for: url), dialTimeout: isOwn ? host.dialTimeout : nil)
+        )
     }
 
     /// Finds out what a reference means now.
@@ -136,19 +129,32 @@ public final class RegistryClient: Sendable {
     }
 
     /// Mirrors first, without credentials: those are for the registry.
-    private func route(to reference: ImageReference, _ credentials: RegistryCredentials) throws -> RegistryRoute {
-        let mirrors = try (configuration.mirrors[reference.domain] ?? []).map { mirror in
+    func route(to reference: ImageReference, _ credentials: RegistryCredentials) throws -> RegistryRoute {
+        let sessions = try hosts(of: reference.domain).map { host in
             RegistrySession(
-                client: self, host: try RegistryHost(mirror: mirror, configuration: configuration),
-                repository: reference.repository, credentials: .anonymous)
+                client: self, host: host, repository: reference.repository,
+                credentials: host.isMirror ? .anonymous : credentials)
         }
-        return RegistryRoute(mirrors + [session(for: reference, credentials)], logger: logger)
+        return RegistryRoute(sessions, domain: reference.domain, logger: logger)
     }
 
-    func session(for reference: ImageReference, _ credentials: RegistryCredentials) -> RegistrySession {
-        RegistrySession(
-            client: self, host: RegistryHost(domain: reference.domain, configuration: configuration),
-            repository: reference.repository, credentials: credentials)
+    /// In the order in which they are asked.
+    private func hosts(of domain: String) throws -> [RegistryHost] {
+        let directory = HostsDirectory(roots: configuration.hostsDirectories)
+        if let hosts = try directory.hosts(of: domain, configuration) { return hosts }
+        let mirrors = try (configuration.mirrors[domain] ?? []).map { mirror in
+            var host = try RegistryHost(mirror: mirror, configuration: configuration)
+            host.domain = domain
+            return host
+        }
+        return mirrors + [RegistryHost(domain: domain, configuration: configuration)]
+    }
+
+    /// The registry itself, or the first host that may be written to.
+    func session(
+        for reference: ImageReference, _ credentials: RegistryCredentials
+    ) throws -> RegistrySession {
+        try route(to: reference, credentials).first(that: .push)
     }
 
     /// The manifest or index that `reference` names.
@@ -157,7 +163,7 @@ public final class RegistryClient: Sendable {
     ) async throws -> (target: Descriptor, bytes: [UInt8]) {
         let name = reference.digest?.description ?? reference.effectiveTag
         let what = "image \"\(reference)\""
-        return try await route.firstAnswer(what) {
+        return try await route.firstAnswer(what, that: reference.digest == nil ? .resolve : .pull) {
             try await $0.manifest(name, expecting: reference.digest, what: what)
         }
     }
@@ -180,7 +186,7 @@ public final class RegistryClient: Sendable {
                 if content.contains(chosen.digest) {
                     bytes = try content.read(chosen, limit: ImageDocument.sizeLimit)
                 } else {
-                    bytes = try await route.firstAnswer(what) {
+                    bytes = try await route.firstAnswer(what, that: .pull) {
                         try await $0.manifest(
                             chosen.digest.description, expecting: chosen.digest, size: chosen.size, what: what)
                     }.bytes

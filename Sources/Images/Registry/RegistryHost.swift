@@ -6,9 +6,37 @@ struct RegistryHost: Sendable, Hashable {
     let name: String
     /// `https://HOST[:PORT][/PREFIX]`, without a slash at the end.
     let address: String
-    let isMirror: Bool
+    var isMirror: Bool
+    /// The registry that is meant: a mirror of several is told which.
+    var domain = ""
+    var capabilities = HostCapabilities.all
+    var trust = HostTrust.system
+    /// They go with every request to this host, and to no other.
+    var headers: [HostHeader] = []
+    /// `address` has the API's path in it already.
+    var overridesPath = false
+    /// Seconds until a connection has to be there.
+    var dialTimeout: Double?
 
     var isPlain: Bool { address.hasPrefix("http://") }
+    var title: String { "\(isMirror ? "mirror" : "registry") \(name)" }
+    var origin: Substring { RegistryAddress.origin(of: address) }
+
+    /// Where the API begins (distribution-spec, "Endpoints").
+    var api: String { overridesPath || address.hasSuffix("/v2") ? address : "\(address)/v2" }
+
+    /// The same host with TLS.
+    var encrypted: RegistryHost {
+        guard isPlain else { return self }
+        var host = RegistryHost(
+            name: name, address: "https://" + address.dropFirst("http://".count), isMirror: isMirror)
+        host.trust = trust
+        return host
+    }
+
+    private init(name: String, address: String, isMirror: Bool) {
+        (self.name, self.address, self.isMirror) = (name, address, isMirror)
+    }
 
     /// The registry of references with this domain.
     init(domain: String, configuration: RegistryClient.Configuration) {
@@ -18,6 +46,8 @@ struct RegistryHost: Sendable, Hashable {
             configuration.plainHTTP.contains(domain)
             || (Self.isLocal(domain) && !configuration.insecureTLS.contains(domain))
         address = "\(isPlain ? "http" : "https")://\(Self.apiHost(of: domain))"
+        self.domain = domain
+        trust.skipsVerification = configuration.insecureTLS.contains(domain)
     }
 
     /// - Parameter mirror: `[http[s]://]HOST[:PORT][/PREFIX]`
@@ -43,6 +73,7 @@ struct RegistryHost: Sendable, Hashable {
         self.address =
             RegistryAddress.origin(of: address).lowercased()
             + address.dropFirst(RegistryAddress.origin(of: address).count)
+        trust.skipsVerification = configuration.insecureTLS.contains { $0.lowercased() == host.lowercased() }
     }
 
     private var scheme: String { isPlain ? "http" : "https" }

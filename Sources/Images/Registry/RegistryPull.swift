@@ -1,5 +1,5 @@
 internal import Core
-public import OCISpec
+internal import OCISpec
 
 /// One pull under way: its documents are in the content store, the blobs are fetched when they are asked for.
 public struct RegistryPull: Sendable {

@@ -5,41 +5,61 @@ private import Synchronization
 /// The hosts that have a repository's content, in the order in which they are asked: its mirrors, then the registry.
 final class RegistryRoute: Sendable {
     private let sessions: [RegistrySession]
+    private let domain: String
     private let logger: Logger
     /// Mirrors that failed, by position, and why: they are not asked again.
     private let givenUp = Mutex<[Int: String]>([:])
 
-    /// - Parameter sessions: at least one; the registry itself is the last.
-    init(_ sessions: [RegistrySession], logger: Logger) {
+    /// - Parameter sessions: the registry itself is the last.
+    init(_ sessions: [RegistrySession], domain: String, logger: Logger) {
         self.sessions = sessions
+        self.domain = domain
         self.logger = logger
     }
 
-    /// The result of the first host where `body` succeeds.
+    /// The registry itself if it has the capability, else the first host that has it.
+    ///
+    /// - Throws: `BerthError` (`failedPrecondition`) if none has.
+    func first(that capability: HostCapabilities) throws -> RegistrySession {
+        let able = sessions.filter { $0.host.capabilities.contains(capability) }
+        guard let session = able.first(where: { !$0.host.isMirror }) ?? able.first else { throw nobody(capability) }
+        return session
+    }
+
+    private func nobody(_ capability: HostCapabilities) -> BerthError {
+        BerthError(
+            .failedPrecondition, "no host of registry \(domain) has the capability \(capability)",
+            advice: "hosts.toml of \(domain) gives capabilities")
+    }
+
+    /// The result of the first host with the capability where `body` succeeds.
     ///
     /// - Throws: the registry's own error if it is the only host; else one that names all hosts with their reasons.
     func firstAnswer<Result>(
-        _ what: String, _ body: (RegistrySession) async throws -> Result
+        _ what: String, that capability: HostCapabilities, _ body: (RegistrySession) async throws -> Result
     ) async throws -> Result {
         var reasons: [String] = []
-        for (position, session) in sessions.enumerated() {
+        let able = sessions.enumerated().filter { $0.element.host.capabilities.contains(capability) }
+        guard let last = able.last else { throw nobody(capability) }
+        for (position, session) in able {
             if let reason = givenUp.withLock({ $0[position] }) {
-                reasons.append("mirror \(session.host.name): \(reason)")
+                reasons.append("\(session.host.title): \(reason)")
                 continue
             }
             switch await outcome(of: session, body) {
             case .success(let result): return result
             case .failure(let error):
                 if Task.isCancelled || error is CancellationError { throw CancellationError() }
-                guard session.host.isMirror else { throw Self.summary(what, error, reasons, last: session) }
-                reasons.append("mirror \(session.host.name): \(error)")
+                guard position != last.offset else { throw Self.summary(what, error, reasons, last: session) }
+                reasons.append("\(session.host.title): \(error)")
                 if (error as? BerthError)?.code != .notFound { givenUp.withLock { $0[position] = "\(error)" } }
                 logger.warning(
                     "a mirror failed, asking the next host",
                     metadata: ["mirror": "\(session.host.name)", "for": "\(what)", "reason": "\(error)"])
             }
         }
-        throw BerthError(.internal, "\(what): there is no host to ask")
+        // The last one was given up before.
+        throw BerthError(.unavailable, "\(what): no host delivers it: \(reasons.joined(separator: "; "))")
     }
 
     private func outcome<Result>(
@@ -53,7 +73,7 @@ final class RegistryRoute: Sendable {
     ) -> any Error {
         guard !reasons.isEmpty else { return error }
         let known = error as? BerthError
-        let all = (reasons + ["registry \(last.host.name): \(error)"]).joined(separator: "; ")
+        let all = (reasons + ["\(last.host.title): \(error)"]).joined(separator: "; ")
         return BerthError(known?.code ?? .unavailable, "\(what): no host delivers it: \(all)")
     }
 }

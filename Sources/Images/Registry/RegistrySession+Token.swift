@@ -32,7 +32,7 @@ extension RegistrySession {
         }
         let response = try await client.execute(
             tokenRequest(realm: realm, service: service, scope: scope ?? "repository:\(repository):pull"),
-            limit: .seconds(client.configuration.stallTimeout))
+            of: host, limit: .seconds(client.configuration.stallTimeout))
         guard response.status.code == 200 else { throw await failure(response, what: "token of \(shown)") }
         let bytes = try await client.document(response, limit: Self.tokenLimit, what: "token of \(shown)")
         let answer = try StrictJSON.decode(

@@ -22,7 +22,7 @@ final class RegistrySession: Sendable {
         self.host = host
         self.repository = repository
         self.credentials = credentials
-        base = "\(host.address)/v2/\(repository)/"
+        base = "\(host.api)/\(repository)/"
         if case .registryToken(let token) = credentials { authorization.withLock { $0 = "Bearer \(token)" } }
     }
 
@@ -72,7 +72,11 @@ final class RegistrySession: Sendable {
 
     /// A request for a path below the repository, or for an address that the registry gave.
     func request(_ path: String) -> HTTPClientRequest {
-        HTTPClientRequest(url: path.contains("://") ? path : base + path)
+        if path.contains("://") { return HTTPClientRequest(url: path) }
+        guard host.isMirror, !host.domain.isEmpty else { return HTTPClientRequest(url: base + path) }
+        // A mirror of several registries has to know which one is meant; containerd names it so.
+        let namespace = RegistryAddress.form([("ns", host.domain)])
+        return HTTPClientRequest(url: "\(base)\(path)\(path.contains("?") ? "&" : "?")\(namespace)")
     }
 
     /// Sends a request, authenticated as the registry asks; redirects of what only reads are followed.
@@ -101,10 +105,13 @@ final class RegistrySession: Sendable {
             request.headers.add(name: "User-Agent", value: "berth")
             // To the registry alone, never to where it redirects.
             let isOwn = RegistryAddress.origin(of: url) == RegistryAddress.origin(of: base)
-            if isOwn, let value = authorization.withLock({ $0 }) {
-                request.headers.add(name: "Authorization", value: value)
+            if isOwn {
+                for header in host.headers { request.headers.replaceOrAdd(name: header.name, value: header.value) }
+                if let value = authorization.withLock({ $0 }) {
+                    request.headers.replaceOrAdd(name: "Authorization", value: value)
+                }
             }
-            let response = try await client.execute(request, limit: limit)
+            let response = try await client.execute(request, of: host, limit: limit)
             guard [301, 302, 303, 307, 308].contains(response.status.code),
                 request.method == .GET || request.method == .HEAD,
                 let location = response.headers.first(name: "Location")

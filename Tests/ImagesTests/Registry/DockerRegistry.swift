@@ -11,7 +11,17 @@ final class DockerRegistry: @unchecked Sendable {
     static let user = "ann"
     static let password = "pass:word"
 
-    init(password isGuarded: Bool = false, tls isEncrypted: Bool = false) async throws {
+    /// PEM, where it has TLS.
+    var certificate: String { scratch.path.appending("certificate.pem").string }
+    var key: String { scratch.path.appending("key.pem").string }
+
+    /// - Parameters:
+    ///   - name: in the certificate.
+    ///   - wantsCertificate: clients have to show a certificate too; the registry's own one will do.
+    init(
+        password isGuarded: Bool = false, tls isEncrypted: Bool = false, name: String = "IP:127.0.0.1",
+        wantsCertificate: Bool = false
+    ) async throws {
         let scratch = try ScratchDirectory("registry")
         let folder = scratch.path.string
         var extra = ""
@@ -32,11 +42,13 @@ final class DockerRegistry: @unchecked Sendable {
                 [
                     "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
                     "-subj",
-                    "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "\(folder)/key.pem", "-out",
+                    "/CN=registry", "-addext", "subjectAltName=\(name)", "-keyout", "\(folder)/key.pem", "-out",
                     "\(folder)/certificate.pem",
                 ])
         }
-        let tls = isEncrypted ? ", tls: {certificate: \(folder)/certificate.pem, key: \(folder)/key.pem}" : ""
+        let clients = wantsCertificate ? ", clientcas: [\(folder)/certificate.pem]" : ""
+        let tls =
+            isEncrypted ? ", tls: {certificate: \(folder)/certificate.pem, key: \(folder)/key.pem\(clients)}" : ""
         for _ in 0..<10 {
             let port = Int.random(in: 20_000..<32_000)
             try scratch.file(
@@ -44,7 +56,7 @@ final class DockerRegistry: @unchecked Sendable {
                 """
                 version: 0.1
                 log: {level: error}
-                storage: {filesystem: {rootdirectory: \(folder)/data}}
+                storage: {filesystem: {rootdirectory: \(folder)/data}, delete: {enabled: true}}
                 http: {addr: "127.0.0.1:\(port)"\(tls)}
                 \(extra)
                 """)

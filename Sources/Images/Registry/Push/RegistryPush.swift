@@ -4,29 +4,32 @@ internal import NIOCore
 public import OCISpec
 
 extension RegistryClient {
-    /// Sends an image to a registry: every blob that it does not have yet in one piece, then the manifests, the one that gets
-    /// the name last (distribution-spec 1.1, "Push").
+    /// Sends an image or artifact to a registry: every blob that it does not have yet, then the manifests, the one that gets the
+    /// name last (distribution-spec 1.1, "Push"). An artifact with a subject is listed among its referrers.
     ///
     /// Of an index, the manifests that `content` lacks are left out; a registry may refuse the index then.
     ///
     /// - Parameters:
     ///   - reference: with a tag, or without one for `latest`; a digest in it must be the target's.
+    ///   - sources: repositories at the same registry that may have the blobs: they are mounted from there instead of sent.
     ///   - progress: told of each blob; from any thread.
     /// - Throws: `BerthError`: `notFound` that names the blob that is missing; `unauthenticated`, `permissionDenied`, `unavailable`.
     public func push(
         _ target: Descriptor, from content: ContentStore, to reference: ImageReference,
-        credentials: RegistryCredentials = .anonymous, progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
+        credentials: RegistryCredentials = .anonymous, mountingFrom sources: [String] = [],
+        progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
     ) async throws {
         if let digest = reference.digest, digest != target.digest {
             throw BerthError.invalid(
                 field: "reference", value: "\(reference)", rule: "has another digest than \(target.digest)")
         }
         let push = RegistryPush(
-            session: session(for: reference, credentials), client: self, content: content, progress: progress)
+            session: try session(for: reference, credentials), client: self, content: content,
+            sources: sources.filter { $0 != reference.repository }, progress: progress)
         var plan = RegistryPush.Plan()
         try push.plan(target, into: &plan)
         for blob in plan.blobs { progress(PullProgress(descriptor: blob, received: 0, state: .waiting)) }
-        for blob in plan.blobs { try await push.send(blob) }
+        try await push.send(blobs: plan.blobs)
         for manifest in plan.manifests {
             let isTarget = manifest.digest == target.digest && reference.digest == nil
             try await push.send(manifest, as: isTarget ? reference.effectiveTag : manifest.digest.description)
@@ -47,6 +50,7 @@ struct RegistryPush {
     let session: RegistrySession
     let client: RegistryClient
     let content: ContentStore
+    let sources: [String]
     let progress: @Sendable (PullProgress) -> Void
 
     func plan(_ descriptor: Descriptor, into plan: inout Plan, depth: Int = 0) throws {
@@ -69,29 +73,40 @@ struct RegistryPush {
         plan.manifests.append(descriptor)
     }
 
-    func send(_ blob: Descriptor) async throws {
+    /// Several at a time.
+    func send(blobs: [Descriptor]) async throws {
+        var queue = blobs[...]
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            func next() {
+                guard let blob = queue.popFirst() else { return }
+                group.addTask { try await send(blob) }
+            }
+            for _ in 0..<max(client.configuration.concurrentBlobs, 1) { next() }
+            while try await group.next() != nil { next() }
+        }
+    }
+
+    private func send(_ blob: Descriptor) async throws {
         let what = "blob \(blob.digest)"
         let isThere = try await client.retrying(what, attempts: session.attempts) { try await has(blob) }
         if isThere {
             report(blob, blob.size, .exists)
             return
         }
-        try await client.retrying(what, attempts: session.attempts) { try await upload(blob) }
-        report(blob, blob.size, .done)
+        let upload = BlobUpload(session: session, blob: blob, content: content) { report(blob, $0, .downloading) }
+        let isMounted = try await upload.run(mountingFrom: sources)
+        report(blob, blob.size, isMounted ? .exists : .done)
     }
 
     func send(_ manifest: Descriptor, as name: String) async throws {
         let bytes = try content.read(manifest, limit: ImageDocument.sizeLimit)
         let what = "manifest \(manifest.digest)"
-        try await client.retrying(what, attempts: session.attempts) {
-            var request = session.request("manifests/\(name)")
-            request.method = .PUT
-            request.headers.add(name: "Content-Type", value: manifest.mediaType.rawValue)
-            request.body = .bytes(ByteBuffer(bytes: bytes))
-            let response = try await session.send(request)
-            guard response.status.code == 201 else { throw await session.failure(response, what: what) }
-            await client.drain(response)
+        let subject = try await client.retrying(what, attempts: session.attempts) {
+            try await session.put(bytes, manifest.mediaType, as: name, what: what)
         }
+        guard let listed = try Referrers.entry(for: manifest, bytes), subject == nil else { return }
+        // A registry that does not know referrers has them in an index under a tag of their subject.
+        try await Referrers(session: session).add(listed.entry, to: listed.subject)
     }
 
     private func has(_ blob: Descriptor) async throws -> Bool {
@@ -106,60 +121,23 @@ struct RegistryPush {
         }
     }
 
-    private func upload(_ blob: Descriptor) async throws {
-        let reader = try content.open(blob.digest)
-        guard reader.size == blob.size else {
-            throw BerthError(
-                .dataLoss, "blob \(blob.digest) has \(reader.size) bytes, its descriptor says \(blob.size)")
-        }
-        var begin = session.request("blobs/uploads/")
-        begin.method = .POST
-        begin.headers.add(name: "Content-Length", value: "0")
-        let begun = try await session.send(begin)
-        guard begun.status.code == 202, let location = begun.headers.first(name: "Location") else {
-            throw await session.failure(begun, what: "upload of blob \(blob.digest)")
-        }
-        await client.drain(begun)
-
-        let address = try session.encrypted(RegistryAddress.resolve(location, against: begin.url))
-        let digest = RegistryAddress.form([("digest", blob.digest.description)])
-        var request = session.request(address + (address.contains("?") ? "&" : "?") + digest)
-        request.method = .PUT
-        request.headers.add(name: "Content-Type", value: "application/octet-stream")
-        request.body = .stream(
-            BlobPieces(reader: reader) { report(blob, $0, .downloading) }, length: .known(blob.size))
-        // The answer comes when all of the blob is there; a stall ends it sooner.
-        let response = try await session.send(request, limit: .hours(12))
-        guard response.status.code == 201 else {
-            throw await session.failure(response, what: "upload of blob \(blob.digest)")
-        }
-        await client.drain(response)
-    }
-
     private func report(_ blob: Descriptor, _ sent: Int64, _ state: PullProgress.State) {
         progress(PullProgress(descriptor: blob, received: sent, state: state))
     }
 }
 
-/// A blob as the body of a request; each iteration starts at its beginning.
-private struct BlobPieces: AsyncSequence, Sendable {
-    typealias Element = ByteBuffer
-
-    let reader: BlobReader
-    let sent: @Sendable (Int64) -> Void
-
-    struct AsyncIterator: AsyncIteratorProtocol {
-        let pieces: BlobPieces
-        var offset: Int64 = 0
-
-        mutating func next() async throws -> ByteBuffer? {
-            let bytes = try pieces.reader.read(at: offset, count: 256 << 10)
-            guard !bytes.isEmpty else { return nil }
-            offset += Int64(bytes.count)
-            pieces.sent(offset)
-            return ByteBuffer(bytes: bytes)
-        }
+extension RegistrySession {
+    /// Stores a document.
+    ///
+    /// - Returns: `OCI-Subject` of the answer: the registry lists the document among its subject's referrers.
+    func put(_ bytes: [UInt8], _ type: MediaType, as name: String, what: String) async throws -> String? {
+        var request = request("manifests/\(name)")
+        request.method = .PUT
+        request.headers.add(name: "Content-Type", value: type.rawValue)
+        request.body = .bytes(ByteBuffer(bytes: bytes))
+        let response = try await send(request)
+        guard response.status.code == 201 else { throw await failure(response, what: what) }
+        await client.drain(response)
+        return response.headers.first(name: "OCI-Subject")
     }
-
-    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pieces: self) }
 }

@@ -1,0 +1,157 @@
+# Pulls from a registry on this machine, beside containerd and podman: sourced by hack/bench.
+
+# make_image DIRECTORY: an OCI layout with two images made of this machine's /usr: "layers" of 8 layers, 20,000 files or more,
+# and "single" of one layer of 1 GiB.
+make_image() {
+    local layout=$1 number
+    mkdir -p "$layout/blobs/sha256" "$work/layers"
+    # The same machine gives the same image: names in byte order, 1.2 GiB at most in 8 parts of equal size.
+    LC_ALL=C find /usr -xdev \( -type f -o -type l -o -type d \) -printf '%s %p\n' | LC_ALL=C sort -k 2 \
+        | awk -v limit="$((1200 << 20))" -v folder="$work/layers" '
+            { name = substr($0, length($1) + 2); size = ($1 < 4096 ? 4096 : $1) }
+            name ~ /\n/ || size > limit / 8 { next }
+            { if (sum + size > limit) next; sum += size; print name > (folder "/" int(sum * 8 / (limit + 1))) }'
+    for number in 0 1 2 3 4 5 6 7; do add_layer "$layout" layers "$work/layers/$number"; done
+    add_layer "$layout" single "$work"/layers/?
+    entries=$(cat "$work"/layers/* | wc -l)
+    for number in layers single; do finish_image "$layout" "$number"; done
+    jq -n '{imageLayoutVersion: "1.0.0"}' > "$layout/oci-layout"
+    jq -s '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: .}' \
+        "$work/layers.entry" "$work/single.entry" > "$layout/index.json"
+}
+
+# add_layer LAYOUT IMAGE LIST...: the files of the lists become a gzip layer.
+add_layer() {
+    local layout=$1 image=$2 tar=$work/layer.tar digest
+    shift 2
+    # A file that changes meanwhile is no reason to fail.
+    cat "$@" | tar --no-recursion -C / -cf "$tar" -T - 2> /dev/null || true
+    echo "\"sha256:$(sha256sum "$tar" | cut -d ' ' -f 1)\"" >> "$work/$image.diffs"
+    gzip -6 -n -c "$tar" > "$work/layer"
+    digest=$(sha256sum "$work/layer" | cut -d ' ' -f 1)
+    jq -n --arg d "sha256:$digest" --argjson s "$(stat -c %s "$work/layer")" \
+        '{mediaType: "application/vnd.oci.image.layer.v1.tar+gzip", digest: $d, size: $s}' >> "$work/$image.layers"
+    mv "$work/layer" "$layout/blobs/sha256/$digest"
+    rm "$tar"
+}
+
+# blob LAYOUT: standard input becomes a blob; says "sha256:HEX SIZE".
+blob() {
+    local digest
+    cat > "$work/blob"
+    digest=$(sha256sum "$work/blob" | cut -d ' ' -f 1)
+    echo "sha256:$digest $(stat -c %s "$work/blob")"
+    mv "$work/blob" "$1/blobs/sha256/$digest"
+}
+
+finish_image() {
+    local digest size
+    read -r digest size < <(jq -s '{architecture: env.ARCH, os: "linux", config: {}, rootfs: {type: "layers", diff_ids: .}}' \
+        "$work/$2.diffs" | blob "$1")
+    read -r digest size < <(jq -s --arg d "$digest" --argjson s "$size" '{schemaVersion: 2,
+        mediaType: "application/vnd.oci.image.manifest.v1+json",
+        config: {mediaType: "application/vnd.oci.image.config.v1+json", digest: $d, size: $s}, layers: .}' \
+        "$work/$2.layers" | blob "$1")
+    jq -n --arg d "$digest" --argjson s "$size" --arg n "$2" '{mediaType: "application/vnd.oci.image.manifest.v1+json",
+        digest: $d, size: $s, annotations: {"org.opencontainers.image.ref.name": $n}}' > "$work/$2.entry"
+}
+
+# median FILE FIELD: of lines "WALL CPU PEAK".
+median() { sort -n -k "$2,$2" "$1" | awk -v field="$2" '{ v[NR] = $field } END { print v[int((NR + 1) / 2)] }'; }
+
+cold() {
+    sync
+    echo 3 > /proc/sys/vm/drop_caches 2> /dev/null || warm=1
+}
+
+bench_images() {
+    local layout=$work/layout image tool run socket
+    ARCH=$(dpkg --print-architecture)
+    export ARCH
+    say "making two images out of /usr"
+    make_image "$layout"
+    printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "%s"}\n' \
+        "$work/registry" "$registry" > "$work/registry.yml"
+    docker-registry serve "$work/registry.yml" > "$work/registry.log" 2>&1 &
+    daemons+=($!)
+    until curl -sf "http://$registry/v2/" > /dev/null; do sleep 0.1; done
+    for image in layers single; do
+        skopeo copy -q --dest-tls-verify=false "oci:$layout:$image" "docker://$registry/bench:$image"
+    done
+    rm -rf "$layout" "$work/layers"
+
+    local berth=$work/pull-berth containerd=$work/pull-containerd warm=
+    for image in layers single; do
+        for run in $(seq "$pulls"); do
+            for tool in berth containerd podman; do
+                say "pull of \"$image\" by $tool, $run of $pulls"
+                "pull_$tool" "$registry/bench:$image" > "$work/line"
+                cat "$work/line" >> "$work/$image.$tool"
+                cat "$work/line"
+            done
+        done
+        local what="pull, 8 layers, $entries entries"
+        [ "$image" = layers ] || what="pull, the same in 1 layer"
+        local peer version
+        for peer in containerd podman; do
+            version=$("$peer" --version | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -n 1)
+            row "$what" "$(median "$work/$image.berth" 1)" "$peer $version" "$(median "$work/$image.$peer" 1)" s
+            row "$what, CPU" "$(median "$work/$image.berth" 2)" "$peer $version" "$(median "$work/$image.$peer" 2)" s
+            row "$what, peak memory" "$(median "$work/$image.berth" 3)" "$peer $version" "$(median "$work/$image.$peer" 3)" MiB
+        done
+    done
+    [ -z "$warm" ] || notes+=("The page cache could not be dropped: pulls read the registry's files from memory.")
+    notes+=("Peak memory is that of daemon and client together, page cache not counted.")
+}
+
+pull_berth() {
+    rm -rf "$work/pull-berth"
+    mkdir -p "$work/pull-berth"
+    "$bin/berthd" --root "$work/pull-berth/root" --state "$work/pull-berth/state" \
+        --address "$work/pull-berth.sock" > "$work/pull-berth.log" 2>&1 &
+    local pid=$!
+    until grep -q "notice serving" "$work/pull-berth.log"; do sleep 0.1; done
+    cold
+    python3 Benchmarks/measure.py "$pid" -- "$bin/berth-crictl" -r "unix://$work/pull-berth.sock" -i "unix://$work/pull-berth.sock" pull "$1"
+    end_daemon "$pid" "$work/pull-berth"
+}
+
+pull_containerd() {
+    rm -rf "$work/pull-containerd"
+    mkdir -p "$work/pull-containerd"
+    cat > "$work/pull-containerd.toml" <<TOML
+version = 2
+root = "$work/pull-containerd/root"
+state = "$work/pull-containerd/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "$work/pull-containerd.sock"
+TOML
+    containerd --config "$work/pull-containerd.toml" > "$work/pull-containerd.log" 2>&1 &
+    local pid=$! tries=100
+    until ctr -a "$work/pull-containerd.sock" version > /dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || die "no answer of containerd: $(tail -n 3 "$work/pull-containerd.log")"
+        sleep 0.1
+    done
+    cold
+    python3 Benchmarks/measure.py "$pid" -- ctr -a "$work/pull-containerd.sock" images pull --plain-http "$1"
+    end_daemon "$pid" "$work/pull-containerd"
+}
+
+pull_podman() {
+    rm -rf "$work/pull-podman"
+    mkdir -p "$work/pull-podman"
+    cold
+    python3 Benchmarks/measure.py -- podman --root "$work/pull-podman/root" --runroot "$work/pull-podman/run" \
+        --storage-driver overlay pull -q --tls-verify=false "$1"
+    umount "$work/pull-podman/root/overlay" 2> /dev/null || true
+    rm -rf "$work/pull-podman"
+}
+
+# end_daemon PID DIRECTORY: what it made goes too, before the next one writes.
+end_daemon() {
+    kill "$1"
+    wait "$1" 2> /dev/null || true
+    rm -rf "$2"
+}
