@@ -106,6 +106,13 @@ public final class Database: Sendable {
         lock.release()
     }
 
+    /// Whether the filesystem has less room than the database grows by at a time.
+    private static func isFull(_ path: FilePath) -> Bool {
+        var status = statvfs()
+        guard statvfs(path.removingLastComponent().string, &status) == 0 else { return false }
+        return UInt64(status.f_bavail) * UInt64(status.f_frsize) < 64 << 10
+    }
+
     private static func translate(_ error: any Error, path: FilePath, doing what: String) -> any Error {
         guard let failure = error as? DatabaseError else { return error }
         switch failure.resultCode.primaryResultCode {
@@ -118,7 +125,8 @@ public final class Database: Sendable {
             return BerthError(
                 .unavailable, "metadata database \(path) is locked by another process", cause: failure,
                 advice: "close the program that has it open, or give each daemon its own --root")
-        case .SQLITE_FULL:
+        case let code where code == .SQLITE_FULL || code == .SQLITE_IOERR && isFull(path):
+            // The index of the write-ahead log is mapped: where it finds no space, that is an input/output error.
             return BerthError(
                 .resourceExhausted, "no space left to \(what) metadata database \(path)", cause: failure,
                 advice: "free some space on its filesystem and repeat")

@@ -133,6 +133,21 @@ import Testing
         }
     }
 
+    @Test func aDamagedBlobIsNotServed() async throws {
+        try await TestDaemon.run { daemon in
+            let fixture = try await ImageFixture(below: daemon.scratch.path)
+            try await daemon.ctr("images", "import", "--base-name", "example.test/box", fixture.archive)
+            let blobs = daemon.scratch.path.appending("root/content/blobs/sha256").string
+            let largest = try await Command.run("sh", ["-c", "ls -S \(blobs) | head -1 | tr -d '\\n'"])
+            try await Command.run(
+                "python3", ["-c", "f = open('\(blobs)/\(largest)', 'r+b'); f.seek(100); f.write(b'?')"])
+            let message = await daemon.ctrFailure("content", "get", "sha256:\(largest)")
+            #expect(message.contains("damaged"), "\(message)")
+            let later = await daemon.ctrFailure("content", "get", "sha256:\(largest)")
+            #expect(!later.hasPrefix("no failure"), "\(later)")
+        }
+    }
+
     @Test func makesALayerOfWhatASnapshotChanged() async throws {
         try await TestDaemon.run { daemon in
             let fixture = try await ImageFixture(below: daemon.scratch.path)

@@ -74,15 +74,40 @@ struct ContentStoreTests {
         #expect(try store.ingests().isEmpty)
     }
 
-    @Test("damage is noticed when a blob is read whole or verified")
+    @Test("a damaged blob is put aside when it is read whole, and can be written again")
     func damage() async throws {
-        let digest = try store.write(Array("precious".utf8))
+        let precious = Array("precious".utf8)
+        let digest = try store.write(precious)
+        #expect(throws: BerthError.self) { try store.read(digest, limit: 3) }
+        try await store.verify(digest)
+
         try Files.writeAtomically(store.path(of: digest), Array("pwned!!!".utf8))
         let error = #expect(throws: BerthError.self) { try store.read(digest, limit: 100) }
         #expect(error?.code == .dataLoss)
+        #expect(!store.contains(digest))
+        #expect(try Files.list(store.root.appending("quarantine")) == ["sha256-\(digest.hex)"])
+        try store.write(precious)
+        #expect(try store.read(digest, limit: 100) == precious)
+
+        try Files.writeAtomically(store.path(of: digest), Array("shorter".utf8))
         let other = await #expect(throws: BerthError.self) { try await store.verify(digest) }
         #expect(other?.code == .dataLoss)
-        #expect(throws: BerthError.self) { try store.read(digest, limit: 3) }
+        #expect(!store.contains(digest))
+    }
+
+    @Test("a blob is verified when it is opened for a client, and again if it is another file")
+    func damageReplaced() async throws {
+        let digest = try store.write(Array("precious".utf8))
+        try Files.writeAtomically(store.path(of: digest), Array("pwned!!!".utf8))
+        let opened = try store.open(digest)
+        try Files.writeAtomically(store.path(of: digest), Array("precious".utf8))
+        #expect(try opened.computeDigest() != digest)
+        _ = try await store.openVerified(digest)
+        try Files.writeAtomically(store.path(of: digest), Array("pwned!!!".utf8))
+        let error = await #expect(throws: BerthError.self) { _ = try await store.openVerified(digest) }
+        #expect(error?.code == .dataLoss)
+        try store.write(Array("precious".utf8))
+        #expect(try store.read(digest, limit: 100) == Array("precious".utf8))
     }
 
     @Test("a blob can be read in pieces")

@@ -99,4 +99,54 @@ struct LayerDiffTests {
         #expect(try storage.content.list().isEmpty)
         #expect(try storage.content.ingests().isEmpty)
     }
+
+    @Test("applied to the one tree, the difference makes the other")
+    func comparison() async throws {
+        let scratch = try ScratchDirectory("diff")
+        let content = try ContentStore(root: scratch.path.appending("content"))
+        let (left, right) = (try scratch.directory("left"), try scratch.directory("right"))
+        try await EveryFile.make(in: left)
+        try await Command.run(
+            "sh", ["-c", "cp -a --reflink=never . \(right) && rm -f \(right)/deleted deleted"], directory: left.string)
+        try await Command.run(
+            "sh",
+            [
+                "-ec",
+                """
+                rm -r many d/e
+                echo longer >> suid
+                ln d/one d/fourth
+                ln -sf elsewhere link
+                rm fifo && mkdir fifo && echo in > fifo/file
+                rm -r opaque && echo file > opaque
+                chmod 700 d && touch -d @77.5 d
+                mkdir new && echo x > new/x
+                python3 -c "import os; os.setxattr('d/empty', 'user.note', b'new'); os.utime('null', ns=(1, 5))"
+                # Within the second that its time tells, the same size: only the content differs.
+                touch -d @1000 d/size1023
+                """,
+            ], directory: right.string)
+        try await Command.run(
+            "sh",
+            [
+                "-c",
+                "touch -d @1000 d/size1023; printf y | dd of=d/size1023 conv=notrunc status=none; touch -d @1000 d/size1023",
+            ], directory: left.string)
+        // Directories whose entries changed have other times by themselves; make the rest the same.
+        let diff = LayerDiff(content: content)
+        let layer = try await diff.create(from: [left], to: [right], mediaType: .layer)
+        let again = try await diff.create(from: [left], to: [right], mediaType: .layer)
+        #expect(layer.diffID == again.diffID)
+        let nothing = try await diff.create(from: [right], to: [right], mediaType: .layer)
+        #expect(nothing.tarSize == 1024)
+
+        let wanted = try await EveryFile.list(right)
+        _ = try await LayerUnpacker().unpackInPlace(
+            .blob(content.open(layer.descriptor.digest)), mediaType: .layer, into: left, expecting: layer.diffID)
+        let made = try await EveryFile.list(left)
+        let (old, new) = (Set(wanted.split(separator: "\n")), Set(made.split(separator: "\n")))
+        // The root itself is no entry of a layer; names of one file that the layer brings anew are the same file again.
+        let different = old.symmetricDifference(new).filter { !$0.hasPrefix("b'.' ") }
+        #expect(different.sorted() == [])
+    }
 }

@@ -12,8 +12,9 @@ struct Berthd: AsyncParsableCommand {
               berthd --root /tmp/b/root --state /tmp/b/run    a second daemon beside the first
               berthd config default > /etc/berth/config.toml  a configuration to start from
               berthd config check /etc/berth/config.toml      what is wrong with it
+              berthd verify                                   whether any stored blob is damaged
             """,
         version: "berthd \(Release.version)",
-        subcommands: [ServeCommand.self, ConfigCommand.self],
+        subcommands: [ServeCommand.self, ConfigCommand.self, VerifyCommand.self],
         defaultSubcommand: ServeCommand.self)
 }

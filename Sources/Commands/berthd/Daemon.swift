@@ -91,9 +91,14 @@ struct Daemon {
     }
 
     private func makeImages(root: FilePath, database: Database) throws -> ImageService {
-        try ImageService(
+        let snapshots = root.appending("snapshots")
+        let kind = try configuration.images.snapshotterKind() ?? .automatic(root: snapshots)
+        try kind.check(root: snapshots)
+        logger.info("keeping image layers", metadata: ["snapshotter": "\(kind.rawValue)"])
+        return try ImageService(
             root: root, database: database,
-            registry: RegistryClient(configuration: configuration.images.registry(), logger: logger), logger: logger)
+            registry: RegistryClient(configuration: configuration.images.registry(), logger: logger), snapshotter: kind,
+            logger: logger)
     }
 
     private func makeNetwork() throws -> any PodNetwork {

@@ -42,6 +42,9 @@ struct DaemonConfiguration {
     }
 
     struct ImageSettings {
+        /// Of what is unpacked from now on.
+        var snapshotter = automaticSnapshotter
+        static let automaticSnapshotter = "auto"
         /// Registries that are spoken to without TLS, `HOST[:PORT]`.
         var plainHTTP: [String] = []
         /// Registries whose certificate is not checked.
@@ -111,6 +114,7 @@ struct DaemonConfiguration {
         result.streaming.port = try streaming.integer("port") ?? result.streaming.port
 
         let images = try top.section("images")
+        result.images.snapshotter = try images.string("snapshotter") ?? result.images.snapshotter
         result.images.plainHTTP = try images.strings("plain_http") ?? []
         result.images.insecureTLS = try images.strings("insecure_tls") ?? []
         for (host, section) in try images.namedSections("registry") {
@@ -160,6 +164,7 @@ struct DaemonConfiguration {
         }
         _ = try network.builtin()
         try images.registry().validate()
+        _ = try images.snapshotterKind()
     }
 
     func engine() -> EngineConfiguration {
@@ -174,6 +179,18 @@ struct DaemonConfiguration {
 }
 
 extension DaemonConfiguration.ImageSettings {
+    /// - Returns: `nil` for the best that works on the host.
+    func snapshotterKind() throws -> SnapshotterKind? {
+        if snapshotter == Self.automaticSnapshotter { return nil }
+        guard let kind = SnapshotterKind(rawValue: snapshotter) else {
+            let known = [Self.automaticSnapshotter] + SnapshotterKind.allCases.map(\.rawValue)
+            throw BerthError.invalid(
+                field: "images.snapshotter", value: snapshotter, rule: "must be one of \(known.joined(separator: ", "))"
+            )
+        }
+        return kind
+    }
+
     func registry() -> RegistryClient.Configuration {
         var configuration = RegistryClient.Configuration()
         configuration.plainHTTP = Set(plainHTTP)

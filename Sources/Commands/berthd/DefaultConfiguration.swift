@@ -56,6 +56,11 @@ enum DefaultConfiguration {
         port = 0
 
         [images]
+        # How image layers are kept: "overlayfs" (directories), "erofs" (one read-only image file for each layer, Linux 5.19 with loop
+        # devices or 6.12 without), "native" (whole copies, where neither works), or "auto": overlayfs, else native. Containers stay
+        # on the one they were made with; images are unpacked anew for the next ones.
+        snapshotter = "auto"
+
         # Registries without TLS, "HOST:PORT". Those of this machine are always asked without it.
         plain_http = []
 

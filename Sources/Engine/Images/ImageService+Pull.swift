@@ -36,11 +36,14 @@ extension ImageService {
                 let pull = try await registry.begin(
                     reference, platform: platform, credentials: credentials, into: storage.blobs, progress: progress)
                 try await transfer(pull, scope: scope)
+                try Failpoint.reach("pull.fetched")
                 try await adopt(pull.image.target, scope: scope)
+                try Failpoint.reach("pull.adopted")
                 return pull.image.target
             }
             let image = try resolver.resolve(target)
             _ = try await unpack(image, scope: scope)
+            try Failpoint.reach("pull.unpacked")
             var names = [reference.pinned(to: target.digest).description]
             if reference.digest == nil { names.append(reference.description) }
             for name in names { try await assign(name, to: target, labels: labels, in: scope) }

@@ -31,7 +31,9 @@ extension ImageService {
         let exact = try await storage.database.read { transaction in
             try names.compactMap { try transaction.image($0, namespace: namespace) }
         }
-        if let image = exact.first.map(NamedImage.init), let resolved = try? resolver.resolve(image.target) {
+        if let image = exact.first.map(NamedImage.init), let resolved = try? resolver.resolve(image.target),
+            isWhole(resolved)
+        {
             return [(image, resolved)]
         }
         let all = resolved(try await allNamed(namespace: namespace))
@@ -64,9 +66,14 @@ extension ImageService {
 
     private func resolved(_ names: [NamedImage]) -> [Resolved] {
         names.compactMap { name in
-            guard let image = try? resolver.resolve(name.target) else { return nil }
+            guard let image = try? resolver.resolve(name.target), isWhole(image) else { return nil }
             return (name, image)
         }
+    }
+
+    /// A layer that was found damaged is put aside: its image counts as missing, so that it is pulled again.
+    private func isWhole(_ image: ResolvedImage) -> Bool {
+        image.layers.allSatisfy { storage.blobs.contains($0.digest) }
     }
 
     private static func group(_ entries: [Resolved]) -> [ImageStatus] {

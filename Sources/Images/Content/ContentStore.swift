@@ -8,11 +8,28 @@ public import SystemPackage
 /// Immutable blobs named by their digest, as files.
 ///
 ///     ROOT/blobs/sha256/HEX      whole, verified and durable before it gets this name
+///     ROOT/quarantine/ALG-HEX    was damaged; kept for whoever wants to know how, never read again
 ///     ROOT/ingest/HEX/{ref,data} being written; left by an interrupted writer, continued by the next one of the same reference
 ///
 /// Labels, leases and namespaces are not here: they are rows.
 public final class ContentStore: Sendable {
     public let root: FilePath
+    /// Blobs that were compared with their digest since this process began, as the files that they were then.
+    private let verified = Mutex<[Digest: Identity]>([:])
+    private static let verifiedLimit = 4096
+
+    private struct Identity: Equatable {
+        let inode: UInt64
+        let size: Int64
+        let modified: Int64
+
+        init(_ status: EntryStatus) {
+            inode = status.inode
+            size = status.size
+            modified = status.modified
+        }
+    }
+
     /// References that a writer of this process holds.
     private let openReferences = Mutex<Set<String>>([])
 
@@ -32,6 +49,14 @@ public final class ContentStore: Sendable {
         for algorithm in Digest.Algorithm.allCases {
             try Self.makeDirectory(root.appending("blobs").appending(algorithm.rawValue))
         }
+    }
+
+    /// Opens a store that is there, and makes nothing.
+    ///
+    /// - Throws: `BerthError` (`notFound`)
+    public init(existing root: FilePath) throws {
+        guard Files.exists(root.appending("blobs")) else { throw BerthError.notFound("content store", root.string) }
+        self.root = root
     }
 
     public func path(of digest: Digest) -> FilePath {
@@ -88,9 +113,7 @@ public final class ContentStore: Sendable {
         }
         let bytes = try reader.read(at: 0, count: limit)
         guard try Digest.of(bytes, algorithm: digest.algorithm) == digest else {
-            throw BerthError(
-                .dataLoss, "blob \(digest) is damaged: its content has another digest",
-                advice: "remove it and pull the image again")
+            throw try quarantine(digest, reader, reason: "its content has another digest")
         }
         return bytes
     }
@@ -110,18 +133,87 @@ public final class ContentStore: Sendable {
     public func delete(_ digest: Digest) throws {
         do {
             let directory = try OwnedDescriptor.directory(directory(of: digest.algorithm))
+            defer { directory.close() }
             try EntryCalls.unlink(directory.fd, digest.hex)
         } catch {
             throw missing(digest, error)
         }
     }
 
-    /// Reads a blob wholly and compares its digest.
+    /// Reads a blob wholly and compares its digest. One that is damaged is put aside: it is not there any more afterwards, and
+    /// the next pull fetches it again.
     ///
     /// - Throws: `BerthError`: `notFound`, or `dataLoss` if it is damaged.
     public func verify(_ digest: Digest) async throws {
         let reader = try open(digest)
-        try await BlockingWork.run { try reader.verify() }
+        try await BlockingWork.run { try self.verify(reader) }
+    }
+
+    /// As `open`, of a blob that was verified once since this process began.
+    ///
+    /// - Throws: as ``verify(_:)``.
+    public func openVerified(_ digest: Digest) async throws -> BlobReader {
+        let reader = try open(digest)
+        let identity = Identity(try EntryCalls.status(reader.descriptor.fd))
+        if verified.withLock({ $0[digest] }) == identity { return reader }
+        try await BlockingWork.run { try self.verify(reader) }
+        verified.withLock { verified in
+            if verified.count >= Self.verifiedLimit { verified.removeAll() }
+            verified[digest] = identity
+        }
+        return reader
+    }
+
+    func verify(_ reader: BlobReader) throws {
+        let actual = try reader.computeDigest()
+        guard actual != reader.digest else { return }
+        throw try quarantine(reader.digest, reader, reason: "its content has digest \(actual)")
+    }
+
+    /// For what fails in a way that a damaged blob would explain.
+    ///
+    /// - Returns: `dataLoss` if it is one, else `error`.
+    func explain(_ error: any Error, reading digest: Digest) -> any Error {
+        if error is CancellationError { return error }
+        guard let reader = try? open(digest) else { return error }
+        do {
+            try verify(reader)
+            return error
+        } catch let damage as BerthError where damage.code == .dataLoss {
+            return damage
+        } catch {
+            return error
+        }
+    }
+
+    /// Takes a damaged blob out of the store.
+    ///
+    /// - Returns: what to tell whoever wanted to read it.
+    private func quarantine(_ digest: Digest, _ reader: BlobReader, reason: String) throws -> BerthError {
+        let directory = root.appending("quarantine")
+        do {
+            try Self.makeDirectory(directory)
+            // It may have been replaced by a good one since it was opened.
+            if try EntryCalls.status(path(of: digest)).inode == EntryCalls.status(reader.descriptor.fd).inode {
+                try EntryCalls.rename(
+                    path(of: digest), to: directory.appending("\(digest.algorithm.rawValue)-\(digest.hex)"))
+                let blobs = try OwnedDescriptor.directory(self.directory(of: digest.algorithm))
+                defer { blobs.close() }
+                try EntryCalls.synchronize(blobs.fd)
+            }
+        } catch Errno.noSuchFileOrDirectory {
+            // Somebody else found it out too.
+        } catch {
+            throw Self.describe(error, "put damaged content \(digest) aside")
+        }
+        return BerthError(
+            .dataLoss, "blob \(digest) is damaged and was put aside: \(reason)", advice: "pull the image again")
+    }
+
+    static func describe(_ error: any Error, _ what: String) -> any Error {
+        guard let error = error as? Errno else { return error }
+        let isFull = error == .noSpace || error == Errno(rawValue: EDQUOT)
+        return BerthError(isFull ? .resourceExhausted : .internal, what, cause: error)
     }
 
     /// Starts or continues writing a blob.
@@ -142,7 +234,7 @@ public final class ContentStore: Sendable {
             return try IngestWriter(store: self, reference: reference, total: total, algorithm: algorithm)
         } catch {
             release(reference)
-            throw error
+            throw Self.describe(error, "begin content \"\(reference.prefix(80))\"")
         }
     }
 
@@ -208,11 +300,12 @@ public final class ContentStore: Sendable {
         do {
             try EntryCalls.makeDirectory(path, mode: 0o700)
             let parent = try OwnedDescriptor.directory(path.removingLastComponent())
+            defer { parent.close() }
             try EntryCalls.synchronize(parent.fd)
         } catch Errno.fileExists {
             return
         } catch {
-            throw BerthError(.internal, "make content directory \(path)", cause: error)
+            throw describe(error, "make content directory \(path)")
         }
     }
 

@@ -41,6 +41,7 @@ public final class IngestWriter: Sendable {
         directory = try store.ingestDirectory(of: reference)
         do {
             try EntryCalls.makeDirectory(directory, mode: 0o700)
+            try Failpoint.reach("content.ingest")
         } catch Errno.fileExists {}
         let name = directory.appending("ref")
         if (try? EntryCalls.status(name)) == nil { try Files.writeAtomically(name, Array(reference.utf8)) }
@@ -178,13 +179,17 @@ public final class IngestWriter: Sendable {
     /// Content first, then the name, then the directory that holds the name: a power loss leaves no name without content.
     private func name(_ digest: Digest) throws {
         do {
+            try Failpoint.reach("content.written")
             try EntryCalls.setPermissions(descriptor.fd, 0o444)
             try EntryCalls.synchronize(descriptor.fd)
+            try Failpoint.reach("content.synced")
             try EntryCalls.rename(directory.appending("data"), to: store.path(of: digest))
+            try Failpoint.reach("content.named")
             let blobs = try OwnedDescriptor.directory(store.directory(of: digest.algorithm))
+            defer { blobs.close() }
             try EntryCalls.synchronize(blobs.fd)
         } catch {
-            throw BerthError(.internal, "store content \(digest)", cause: error)
+            throw ContentStore.describe(error, "store content \(digest)")
         }
     }
 

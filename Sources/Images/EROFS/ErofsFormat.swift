@@ -36,7 +36,8 @@ enum ErofsFormat {
         bytes.append(little: blocks)
         bytes.append(little: UInt32(0))  // metadata begins in block 0
         bytes.append(little: UInt32(0))  // no shared attributes
-        bytes += [UInt8](repeating: 0, count: superblockSize - bytes.count)  // no UUID, no name, no incompatible features
+        // No UUID, no name, no incompatible features.
+        bytes += [UInt8](repeating: 0, count: superblockSize - bytes.count)
         return bytes
     }
 

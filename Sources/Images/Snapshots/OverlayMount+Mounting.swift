@@ -18,19 +18,43 @@ extension OverlayMount {
         }
     }
 
+    /// The overlay's root, for reading, without mounting it anywhere.
+    ///
+    /// - Throws: `invalidArgument` for more than a few layers before Linux 6.8.
+    func open() throws(Errno) -> OwnedDescriptor {
+        let mount: OwnedDescriptor
+        do throws(Errno) {
+            mount = try prepare(layerByLayer: true)
+        } catch {
+            guard error == .invalidArgument else { throw error }
+            mount = try prepare(layerByLayer: false)
+        }
+        defer { mount.close() }
+        return OwnedDescriptor(try EntryCalls.open(mount.fd, [0x2e, 0], flags: O_RDONLY | O_DIRECTORY))
+    }
+
     private func mountLayerByLayer(at target: FilePath) throws(Errno) {
+        let mount = try prepare(layerByLayer: true)
+        defer { mount.close() }
+        try Syscall.moveMount(mount.fd, to: target)
+    }
+
+    private func prepare(layerByLayer: Bool) throws(Errno) -> OwnedDescriptor {
         let context = try Syscall.fsopen("overlay")
         defer { context.close() }
-        for layer in lower { try Syscall.fsconfig(context.fd, .string("lowerdir+", layer)) }
+        if layerByLayer {
+            for layer in lower { try Syscall.fsconfig(context.fd, .string("lowerdir+", layer)) }
+        } else {
+            let layers = lower.map { Self.escaped($0) }.joined(separator: ":")
+            try Syscall.fsconfig(context.fd, .string("lowerdir", layers))
+        }
         if let upper, let work {
             try Syscall.fsconfig(context.fd, .string("upperdir", upper))
             try Syscall.fsconfig(context.fd, .string("workdir", work))
         }
         for (option, value) in Self.settings { try Syscall.fsconfig(context.fd, .string(option, value)) }
         try Syscall.fsconfig(context.fd, .create)
-        let mount = try Syscall.fsmount(context.fd, attributes: upper == nil ? .readOnly : [])
-        defer { mount.close() }
-        try Syscall.moveMount(mount.fd, to: target)
+        return try Syscall.fsmount(context.fd, attributes: upper == nil ? .readOnly : [])
     }
 
     /// Whatever the kernel's defaults: a layer is in several mounts at a time, may be moved, and is complete by itself.

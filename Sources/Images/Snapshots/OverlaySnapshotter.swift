@@ -177,7 +177,16 @@ public struct OverlaySnapshotter: Snapshotter {
 
     // MARK: Layers of images
 
-    public func beginLayer(over below: FilePath?) async throws -> LayerStaging { try directories.stage() }
+    public func beginLayer(over below: FilePath?) async throws -> LayerStaging {
+        let staging = try directories.stage()
+        do {
+            try Failpoint.reach("unpack.staged")
+            return staging
+        } catch {
+            await abandonLayer(staging)
+            throw error
+        }
+    }
 
     public func commitLayers(_ layers: [StagedLayer]) async throws {
         guard !layers.isEmpty else { return }

@@ -34,7 +34,6 @@ public struct SnapshotDirectories: Sendable {
         let directory = root.appending("new-\(Identifier.random().prefix(24))")
         let tree = directory.appending("fs")
         do {
-            try Failpoint.reach("snapshot.stage")
             try EntryCalls.makeDirectory(directory, mode: 0o700)
             try EntryCalls.makeDirectory(tree, mode: 0o755)
             let opened = try OwnedDescriptor.directory(tree)

@@ -151,7 +151,7 @@ public final class ImageUnpacker: Sendable {
                         expecting: layer.diffID)
                     commits[commits.count - 1].usage = unpacked.usage
                 } catch {
-                    throw Self.naming(layer, error)
+                    throw self.naming(layer, error)
                 }
                 tree = staging.tree
                 below = layer.chainID
@@ -207,7 +207,7 @@ public final class ImageUnpacker: Sendable {
                 limits: unpacker.limits, decompressedLimit: unpacker.decompressedLimit)
             return Staged(index: index, job: job, begun: try await unpacker.begin(job))
         } catch {
-            throw Self.naming(layer, error)
+            throw self.naming(layer, error)
         }
     }
 
@@ -217,20 +217,25 @@ public final class ImageUnpacker: Sendable {
                 try open(layer.descriptor)
             }
         } catch {
-            throw Self.naming(layer, error)
+            throw self.naming(layer, error)
         }
     }
 
     private func open(_ descriptor: Descriptor) throws -> BlobReader {
         let reader = try content.open(descriptor.digest)
         guard reader.size == descriptor.size else {
+            try content.verify(reader)
             throw BerthError(
                 .invalidArgument, "blob has \(reader.size) bytes, its descriptor says \(descriptor.size)")
         }
         return reader
     }
 
-    private static func naming(_ layer: Layer, _ error: any Error) -> any Error {
-        error is CancellationError ? error : BerthError.wrapping(error, "unpack layer \(layer.descriptor.digest)")
+    private func naming(_ layer: Layer, _ error: any Error) -> any Error {
+        if error is CancellationError { return error }
+        // A full disk or a limit needs no other explanation; for the rest it is worth a reading of the blob.
+        let isExplained = (error as? BerthError)?.code == .resourceExhausted
+        let cause = isExplained ? error : content.explain(error, reading: layer.descriptor.digest)
+        return BerthError.wrapping(cause, "unpack layer \(layer.descriptor.digest)")
     }
 }

@@ -37,6 +37,58 @@ import Testing
         #expect(try fixture.layers == [])
     }
 
+    @Test func aDamagedBlobIsNeverServedAndFetchedAgain() async throws {
+        let fixture = try await ImageServiceFixture()
+        let source = try await ImageFixture(below: fixture.scratch.path)
+        let registry = try await TestRegistry(below: fixture.scratch.path)
+        defer { registry.stop() }
+        try await registry.push(source, as: "some/box:v1")
+        let name = "127.0.0.1:\(registry.port)/some/box:v1"
+        let image = try await fixture.images.pull(name)
+        let blobs = fixture.images.storage.blobs
+        #expect(try await fixture.images.verifyContent().damaged == [])
+        for blob in try blobs.list() {
+            let path = blobs.path(of: blob.digest).string
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            // A bit that the disk has lost.
+            var damaged = bytes
+            damaged[damaged.count / 2] ^= 4
+            try FileManager.default.removeItem(atPath: path)
+            try damaged.write(to: URL(fileURLWithPath: path))
+            let found = try await fixture.images.verifyContent()
+            #expect(found.damaged == [blob.digest])
+            #expect(!blobs.contains(blob.digest))
+            try await fixture.restart()
+            // Not there for a kubelet, which pulls it again then.
+            #expect(try await fixture.images.status(of: name) == nil, "\(blob.digest)")
+            let again = try await fixture.images.pull(name)
+            #expect(again.id == image.id)
+            #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == bytes)
+        }
+        #expect(try await fixture.images.verifyContent().damaged == [])
+        try await fixture.images.remove(name)
+        #expect(try fixture.blobs == 0)
+    }
+
+    @Test func aLayerThatIsFoundDamagedWhenItIsUnpackedIsNamed() async throws {
+        let fixture = try await ImageServiceFixture()
+        let source = try await ImageFixture(below: fixture.scratch.path)
+        _ = try await fixture.images.importArchive(
+            at: FilePath(source.layout), baseName: "example.test/box", unpack: false)
+        let blobs = fixture.images.storage.blobs
+        let largest = try #require(try blobs.list().max { $0.size < $1.size })
+        let path = blobs.path(of: largest.digest).string
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[bytes.count / 2] ^= 4
+        try FileManager.default.removeItem(atPath: path)
+        try bytes.write(to: URL(fileURLWithPath: path))
+        let error = await #expect(throws: BerthError.self) { try await fixture.images.unpack("example.test/box:v1") }
+        #expect(error?.code == .dataLoss, "\(String(describing: error))")
+        #expect(error.map { "\($0)".contains("\(largest.digest) is damaged") } == true, "\(String(describing: error))")
+        #expect(!blobs.contains(largest.digest))
+        #expect(try fixture.layers == [])
+    }
+
     @Test func theSameImageAtOnceIsPulledOnce() async throws {
         let fixture = try await ImageServiceFixture()
         let source = try await ImageFixture(below: fixture.scratch.path)

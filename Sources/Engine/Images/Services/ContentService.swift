@@ -70,9 +70,12 @@ public struct ContentService: Sendable {
         await storage.collector.condemn(digest)
     }
 
+    /// A blob for a client, which reads it in pieces and cannot tell a damaged one.
+    ///
+    /// - Throws: `BerthError`: `notFound`; `dataLoss` for a damaged blob, which is put aside.
     public func open(_ digest: Digest, namespace: String) async throws -> BlobReader {
         _ = try await info(digest, namespace: namespace)
-        return try storage.blobs.open(digest)
+        return try await storage.blobs.openVerified(digest)
     }
 
     /// Starts a write or continues one that was interrupted.

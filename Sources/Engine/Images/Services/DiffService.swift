@@ -43,13 +43,14 @@ public struct DiffService: Sendable {
         return Descriptor(mediaType: .layer, digest: unpacked.diffID, size: unpacked.tarSize)
     }
 
-    /// Writes what a snapshot changed as a layer into the content store.
+    /// Writes what makes `right` of `left` as a layer into the content store.
+    ///
+    /// What a snapshot changed over its own parent is in its directory; any other two are compared file by file.
     ///
     /// - Parameters:
-    ///   - left: the mounts of the snapshot's parent.
-    ///   - right: the mounts of the snapshot, or of a view of it if it is committed.
+    ///   - left: the mounts of a snapshot, often of the other's parent. No mounts stand for nothing.
+    ///   - right: the mounts of a snapshot, or of a view of it if it is committed.
     ///   - mediaType: of the layer; gzip where it is empty.
-    /// - Throws: `BerthError` (`unimplemented`) for snapshots of which one is not the parent of the other.
     public func create(
         from left: [ClientMount], to right: [ClientMount], mediaType: String, labels: [String: String],
         scope: StorageScope
@@ -58,19 +59,16 @@ public struct DiffService: Sendable {
         guard type.isLayer else {
             throw BerthError.invalid(field: "media_type", value: mediaType, rule: "is not a filesystem layer")
         }
-        let below = try await directories(of: left, field: "left", scope: scope)
+        let below = left.isEmpty ? [] : try await directories(of: left, field: "left", scope: scope)
         let above = try await directories(of: right, field: "right", scope: scope)
-        guard let top = above.first else {
-            throw BerthError.invalid(field: "right", value: "", rule: "must be the mounts of a snapshot")
-        }
-        // A view of nothing has one directory of its own, which stays empty.
-        let isOverNothing = below.count == 1 && below[0].kind == .view && below[0].parent == nil
-        guard above.dropFirst().map(\.id) == (isOverNothing ? [] : below.map(\.id)) else {
-            throw BerthError(
-                .unimplemented, "only the difference between a snapshot and its own parent can be made a layer")
-        }
+        let changes = try await changes(from: below, to: above, scope: scope)
         return try await storage.gate.withOperation {
-            let layer = try await LayerDiff(content: storage.blobs).create(from: tree(of: top), mediaType: type)
+            let layer: CreatedLayer
+            let diff = LayerDiff(content: storage.blobs)
+            switch changes {
+            case .ofDirectory(let tree): layer = try await diff.create(from: tree, mediaType: type)
+            case .between(let left, let right): layer = try await diff.create(from: left, to: right, mediaType: type)
+            }
             let merged = labels.merging(["containerd.io/uncompressed": "\(layer.diffID)"]) { $1 }
             try await storage.database.write { transaction in
                 let now = WallClock.now()
@@ -87,6 +85,33 @@ public struct DiffService: Sendable {
             }
             return layer.descriptor
         }
+    }
+
+    private enum Changes {
+        case ofDirectory(FilePath)
+        case between([FilePath], [FilePath])
+    }
+
+    private func changes(
+        from below: [SnapshotRecord], to above: [SnapshotRecord], scope: StorageScope
+    ) async throws -> Changes {
+        guard let top = above.first else {
+            throw BerthError.invalid(field: "right", value: "", rule: "must be the mounts of a snapshot")
+        }
+        // Layers kept as images may not be mounted yet.
+        for record in below + above where record.kind == .committed {
+            var scope = scope
+            scope.snapshotter = SnapshotterKind(rawValue: record.snapshotter)
+            _ = try await storage.snapshotter(scope).layerDirectories(record.key)
+        }
+        // A view of nothing has one directory of its own, which stays empty.
+        let isOverNothing = below.isEmpty || below.count == 1 && below[0].kind == .view && below[0].parent == nil
+        let isWhole = top.snapshotter == SnapshotterKind.native.rawValue
+        if above.dropFirst().map(\.id) == (isOverNothing ? [] : below.map(\.id)), isOverNothing || !isWhole {
+            return .ofDirectory(tree(of: top))
+        }
+        let nothing = try storage.emptyDirectory()
+        return .between(below.isEmpty ? [nothing] : below.map(tree), above.map(tree))
     }
 
     /// The snapshots whose trees `mounts` puts over each other, the topmost first.
