@@ -142,7 +142,7 @@ let targets: [Target] = [
     tests("Networking", ["LinuxKernel", "OCISpec", "Core", .system]),
     tests("Images", ["OCISpec", "LinuxKernel", "Core", .system, .crypto]),
     tests("Engine", ["Core", "OCISpec", "Images", "Store", "OCIRuntime", "Networking", .system]),
-    tests("Streaming", ["Core"]),
+    tests("Streaming", ["Core", .log]),
     tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
     tests(
         "ContainerdServer",

@@ -28,13 +28,14 @@ struct Crictl: AsyncParsableCommand {
                 name: "Pods:",
                 subcommands: [
                     ListPods.self, RunPod.self, StopPod.self, RemovePod.self, InspectPod.self, PodStats.self,
+                    PortForward.self,
                 ]),
             CommandGroup(
                 name: "Containers:",
                 subcommands: [
                     ListContainers.self, CreateContainer.self, RunContainer.self, StartContainer.self,
                     StopContainer.self, RemoveContainer.self, InspectContainer.self, Logs.self, Exec.self,
-                    ContainerStats.self, UpdateContainer.self,
+                    Attach.self, ContainerStats.self, UpdateContainer.self,
                 ]),
             CommandGroup(
                 name: "Images:",

@@ -90,8 +90,11 @@ extension Engine {
     }
 
     /// The plan of a command in a running container: its process with other arguments.
+    ///
+    /// - Parameter cgroup: that of the command, where it is not its container's.
     func execPlan(
-        _ command: [String], in container: Container, _ entry: LiveContainer, terminal: Bool = false
+        _ command: [String], in container: Container, _ entry: LiveContainer, terminal: Bool = false,
+        cgroup: Cgroup? = nil
     ) throws -> Berth_Launch_V1_Plan {
         guard let process = container.process else {
             throw BerthError(.failedPrecondition, "container \"\(container.id)\" has no process")
@@ -108,7 +111,7 @@ extension Engine {
         }
         let target = ExecTarget(
             id: container.id, pid: process.pid, namespaces: namespaces,
-            cgroup: Cgroup(host: facts.cgroups, path: container.cgroup), linux: spec.linux)
+            cgroup: cgroup ?? Cgroup(host: facts.cgroups, path: container.cgroup), linux: spec.linux)
         var options = CompileOptions(id: container.id, bundle: layout.container(container.id))
         if terminal { options.stdio = StdioOptions() }
         return try compiler.compileExec(process: own, container: target, options: options)

@@ -23,7 +23,10 @@ extension Engine {
     ///   `execOutputLimit`.
     public func execSync(_ command: [String], in id: String, timeout: Duration? = nil) async throws -> ExecResult {
         let (container, entry) = try running(id)
-        let plan = try execPlan(command, in: container, entry)
+        // Only what may have to be killed needs it.
+        let own = timeout == nil ? nil : CommandCgroup(below: Cgroup(host: facts.cgroups, path: container.cgroup))
+        defer { own?.remove() }
+        let plan = try execPlan(command, in: container, entry, cgroup: own?.cgroup)
         let output = try ExecOutput(limit: Self.execOutputLimit)
         let session = try await entry.monitor.exec(
             plan, stdout: output.stdout.writer.fd, stderr: output.stderr.writer.fd, killOnClose: true)
@@ -61,6 +64,7 @@ extension Engine {
                 }
                 throw BerthError(.internal, "command \"\(command[0])\" ended without an exit status")
             } catch {
+                own?.kill()
                 ProcessTree.kill(session.pid)
                 throw error
             }

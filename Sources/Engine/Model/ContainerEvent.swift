@@ -39,15 +39,20 @@ final class ContainerEvents: Sendable {
         return stream
     }
 
+    /// Under the lock to the end: events that are published at once come to all subscribers in one order.
     func publish(_ event: ContainerEvent) {
-        let streams = subscribers.withLock { $0.streams }
-        for continuation in streams.values {
-            if case .dropped = continuation.yield(event) {
-                continuation.finish(
-                    throwing: BerthError(
-                        .resourceExhausted, "the reader of events is more than \(Self.bound) events behind",
-                        advice: "list containers and subscribe again"))
+        let behind = subscribers.withLock { state in
+            let behind = state.streams.filter { stream in
+                if case .dropped = stream.value.yield(event) { true } else { false }
             }
+            for id in behind.keys { state.streams[id] = nil }
+            return behind.values
+        }
+        for continuation in behind {
+            continuation.finish(
+                throwing: BerthError(
+                    .resourceExhausted, "the reader of events is more than \(Self.bound) events behind",
+                    advice: "list containers and subscribe again"))
         }
     }
 

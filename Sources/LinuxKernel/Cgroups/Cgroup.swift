@@ -49,6 +49,15 @@ public struct Cgroup: Sendable {
         }
     }
 
+    /// `parent`, with a child of it instead in the hierarchy that is mounted at `mountpoint`.
+    public init(_ parent: Cgroup, child: String, at mountpoint: FilePath) {
+        layout = parent.layout
+        directories = parent.directories.map {
+            $0.hierarchy.mountpoint == mountpoint
+                ? Directory(hierarchy: $0.hierarchy, path: $0.path.appending(child)) : $0
+        }
+    }
+
     public var unifiedDirectory: FilePath? { directories.first { $0.hierarchy.isUnified }?.path }
 
     /// The directory whose hierarchy has `controller` (`cgroup`: the cgroup2 one).

@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
@@ -43,12 +43,16 @@ public struct PortForwardClient: Sendable {
             ]
             try await StreamingClient.connect(target, method: "POST", fields) { _, _, inbound, outbound, early in
                 let connection = MultiplexedConnection(SPDYFraming(isServer: false))
-                try await connection.run(inbound, outbound, early: early) { try await forward(over: $0) }
+                try await connection.run(inbound, outbound, early: early, lingers: false) {
+                    try await forward(over: $0)
+                }
             }
         case .websocket:
             try await StreamingClient.connectWebSocket(target, [StreamHeader.tunnel]) { _, inbound, outbound, early in
                 let connection = MultiplexedConnection(TunneledSPDY(isServer: false))
-                try await connection.run(inbound, outbound, early: early) { try await forward(over: $0) }
+                try await connection.run(inbound, outbound, early: early, lingers: false) {
+                    try await forward(over: $0)
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 internal import NIOCore
 internal import NIOPosix
 
@@ -35,7 +35,7 @@ public enum StreamingClient {
                     throw BerthError(.internal, "the server chose protocol \"\(chosen)\", which was not asked for")
                 }
                 let connection = MultiplexedConnection(SPDYFraming(isServer: false))
-                return try await connection.run(inbound, outbound, early: early) { connection in
+                return try await connection.run(inbound, outbound, early: early, lingers: false) { connection in
                     let opened = try await open(on: connection, version, tty: tty, streams)
                     return try await ClientSession(version: version, streams: opened).run(streams)
                 }
@@ -51,7 +51,7 @@ public enum StreamingClient {
                     ChannelFraming(
                         isServer: false, channels: 0...4, isBase64: false, canEndChannels: chosen.version == .v5),
                     channels: Array(0...4))
-                return try await connection.run(inbound, outbound, early: early) { connection in
+                return try await connection.run(inbound, outbound, early: early, lingers: false) { connection in
                     let opened = Dictionary(
                         uniqueKeysWithValues: kinds(chosen.version, tty: tty, streams).map {
                             ($0, connection.stream($0.channel))

@@ -37,13 +37,15 @@ final class MultiplexedConnection: Sendable {
         (accepted, acceptedContinuation) = AsyncStream.makeStream()
     }
 
-    /// Moves bytes between the channel and the streams while `body` runs, says good-bye after it, and waits a little for
-    /// the peer to close: to close first, with bytes of the peer unread, would make the kernel drop what it has not read.
+    /// Moves bytes between the channel and the streams while `body` runs, and says good-bye after it.
     ///
-    /// - Parameter early: what came with the upgrade.
+    /// - Parameters:
+    ///   - early: what came with the upgrade.
+    ///   - lingers: wait a little for the peer to close: to close first, with bytes of the peer unread, makes the kernel
+    ///     drop what the peer has not read yet. For servers; a client has all that it wants.
     func run<Result: Sendable>(
         _ channel: ChannelReader, _ writer: NIOAsyncChannelOutboundWriter<ByteBuffer>,
-        early: [UInt8], body: @escaping @Sendable (MultiplexedConnection) async throws -> Result
+        early: [UInt8], lingers: Bool, body: @escaping @Sendable (MultiplexedConnection) async throws -> Result
     ) async throws -> Result {
         async let _: Void = read(channel, early: early)
         async let writing: Void = write(writer)
@@ -56,12 +58,15 @@ final class MultiplexedConnection: Sendable {
         finish()
         // A slow peer gets all of it; one that is gone ends this too.
         await writing
-        let patience = Task {
-            try await Task.sleep(for: Self.lingering)
-            close()
+        if lingers {
+            let patience = Task {
+                try await Task.sleep(for: Self.lingering)
+                close()
+            }
+            await waitForClose()
+            patience.cancel()
         }
-        await waitForClose()
-        patience.cancel()
+        close()
         // Leaving cancels the reader, if it still waits.
         return try outcome.get()
     }

@@ -16,7 +16,7 @@ struct StreamSession: Sendable {
         let connection = multiplex()
         // Also while nothing is read of it, since a stream is full.
         channel.closeFuture.whenComplete { _ in connection.close() }
-        try await connection.run(inbound, outbound, early: early) { connection in
+        try await connection.run(inbound, outbound, early: early, lingers: true) { connection in
             try await untilClosed(connection) { try await serve(connection) }
         }
     }

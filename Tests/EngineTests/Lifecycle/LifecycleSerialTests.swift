@@ -116,13 +116,35 @@ import Testing
             let id = try await fixture.start("sleep 100", in: pod)
             let error = try await #require(throws: BerthError.self) {
                 try await fixture.engine.execSync(
-                    ["sh", "-c", "sleep 86399 & (sleep 86398 &) ; sleep 86397"], in: id, timeout: .milliseconds(500))
+                    // A child, one whose parent has ended, and one in a session of its own whose parent has ended too.
+                    [
+                        "sh", "-c",
+                        "sleep 86399 & (sleep 86398 &) ; setsid sh -c '(setsid sleep 86396 &) ; exit' ; sleep 86397",
+                    ], in: id, timeout: .milliseconds(500))
             }
             #expect(error.code == .deadlineExceeded)
             try await eventually("the children to be gone") {
                 let table = try await fixture.engine.execSync(["ps"], in: id).stdout
                 return !String(decoding: table, as: UTF8.self).contains("8639")
             }
+        }
+    }
+
+    @Test func commandsLeaveNoCgroupOfTheirOwn() async throws {
+        try await EngineFixture.with { fixture in
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
+            let id = try await fixture.start("sleep 100", in: pod)
+            let cgroup = Cgroup(host: fixture.engine.facts.cgroups, path: try fixture.engine.container(id).cgroup)
+            for command in ["true", "sleep 50 &", "exit 3"] {
+                _ = try await fixture.engine.execSync(["sh", "-c", command], in: id, timeout: .seconds(10))
+            }
+            try await eventually("the commands' cgroups to be gone") {
+                try cgroup.directories.allSatisfy { directory in
+                    try Files.list(directory.path).allSatisfy { !$0.hasPrefix("exec-") }
+                }
+            }
+            // What a command left in the background runs on, as its container's.
+            #expect(try cgroup.pids().count >= 2)
         }
     }
 

@@ -9,11 +9,12 @@ struct Exec: AsyncParsableCommand {
         usage: "berth-crictl exec [options] [container-id] command [arg ...]",
         discussion: """
             The container's ID is left out where one of --image, --label, --last, --latest, --name, --pod or --state
-            selects containers. Without -i and -t the command runs to its end and its output is shown then (ExecSync);
-            the exit code is the command's. -i and -t need the runtime's streaming server.
+            selects containers. The exit code is the command's. With --sync or --timeout the command runs to its end and its
+            output is shown then (ExecSync); else it is streamed.
 
             EXAMPLES:
               berth-crictl exec 3f2a91 ls -l /
+              berth-crictl exec -it 3f2a91 sh
               berth-crictl exec -s --timeout 5 3f2a91 cat /etc/hosts
               berth-crictl exec --name '^web$' hostname
             """)
@@ -21,7 +22,9 @@ struct Exec: AsyncParsableCommand {
     @Flag(name: [.short, .long], help: "Run the command synchronously")
     var sync = false
 
-    @Option(help: "Timeout in seconds")
+    @OptionGroup var transport: TransportOption
+
+    @Option(help: "Timeout in seconds; implies --sync")
     var timeout: Int64 = 0
 
     @Flag(name: [.short, .long], help: "Allocate a pseudo-TTY")
@@ -73,7 +76,9 @@ struct Exec: AsyncParsableCommand {
         // What follows the first word is the command's, and so is not seen as an option of this one.
         if ["--help", "-h"].contains(arguments.first) { throw CleanExit.helpRequest(self) }
         if timeout < 0 { throw ValidationError("--timeout must not be negative") }
-        if sync && (tty || interactive) { throw ValidationError("--sync excludes -i and -t") }
+        if (sync || timeout > 0) && (tty || interactive) {
+            throw ValidationError("--sync and --timeout exclude -i and -t")
+        }
         let words = arguments.first == "--" ? arguments.count - 1 : arguments.count
         if words < (isSelecting ? 1 : 2) {
             throw ValidationError(isSelecting ? "name a command" : "name a container and a command")
@@ -112,7 +117,7 @@ struct Exec: AsyncParsableCommand {
     }
 
     private func exec(_ command: [String], in id: String, _ cri: Connection) async throws -> Int32 {
-        if tty || interactive { try await stream(command, in: id, cri) }
+        if !sync && timeout == 0 { return try await stream(command, in: id, cri) }
         let response = try await doing("exec in container \(id)") {
             try await cri.runtime.execSync(
                 .with {
@@ -126,8 +131,7 @@ struct Exec: AsyncParsableCommand {
         return response.exitCode
     }
 
-    /// Asks for a stream, so that the runtime's own error is shown where it serves none.
-    private func stream(_ command: [String], in id: String, _ cri: Connection) async throws -> Never {
+    private func stream(_ command: [String], in id: String, _ cri: Connection) async throws -> Int32 {
         let response = try await doing("exec in container \(id)") {
             try await cri.runtime.exec(
                 .with {
@@ -139,8 +143,7 @@ struct Exec: AsyncParsableCommand {
                     $0.stderr = !tty
                 }, options: Session.current.asking)
         }
-        throw BerthError(
-            .unimplemented, "the runtime streams at \(response.url), which this program cannot connect to yet",
-            advice: "without -i and -t the command runs with ExecSync")
+        return try await StreamJoining.run(
+            response.url, transport: transport.transport, stdin: interactive, tty: tty)
     }
 }

@@ -1,0 +1,70 @@
+internal import Core
+internal import LinuxKernel
+internal import SystemPackage
+
+/// A cgroup of one command's own below its container's: whatever it starts is found there, however often it forks and
+/// changes sessions.
+///
+/// It is made in one hierarchy only, that has no controllers or limits nothing: cgroup2, else v1's `name=systemd`.
+struct CommandCgroup: Sendable {
+    /// The container's, with the child in place of it in the one hierarchy.
+    let cgroup: Cgroup
+    let directory: FilePath
+    private let parent: FilePath
+
+    /// - Returns: `nil` where the host has no such hierarchy: the command is then in its container's cgroup.
+    init?(below container: Cgroup) {
+        let hierarchy =
+            container.directories.first { $0.hierarchy.isUnified }
+            ?? container.directories.first { $0.hierarchy.controllers.contains("name=systemd") }
+        guard let hierarchy, Files.exists(hierarchy.path) else { return nil }
+        let name = "exec-\(Identifier.random().prefix(12))"
+        parent = hierarchy.path
+        directory = hierarchy.path.appending(name)
+        do throws(Errno) {
+            try Syscall.mkdirat(directory, mode: 0o755)
+        } catch {
+            return nil
+        }
+        cgroup = Cgroup(container, child: name, at: hierarchy.hierarchy.mountpoint)
+    }
+
+    /// SIGKILL for everything in it; what forks meanwhile is found by the next pass, where there is no cgroup.kill.
+    func kill() {
+        if (try? Files.writeKernelFile(directory.appending("cgroup.kill"), "1")) != nil { return }
+        for _ in 0..<64 {
+            let found = pids
+            if found.isEmpty { return }
+            for pid in found { try? Syscall.kill(pid, 9) }
+        }
+    }
+
+    /// Takes the cgroup away beside everything else; what a command left running goes to the container's.
+    func remove() {
+        guard !removed else { return }
+        Task.detached {
+            for _ in 0..<100 {
+                for pid in pids {
+                    try? Files.writeKernelFile(parent.appending("cgroup.procs"), "\(pid)")
+                }
+                if removed { return }
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+
+    private var pids: [Int32] {
+        ((try? Files.readText(directory.appending("cgroup.procs"))) ?? "").split(separator: "\n").compactMap {
+            Int32($0)
+        }
+    }
+
+    private var removed: Bool {
+        do throws(Errno) {
+            try Syscall.unlinkat(directory, removeDirectory: true)
+            return true
+        } catch {
+            return error == .noSuchFileOrDirectory
+        }
+    }
+}
