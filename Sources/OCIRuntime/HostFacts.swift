@@ -1,6 +1,6 @@
 internal import Core
 public import LinuxKernel
-internal import SystemPackage
+public import SystemPackage
 
 /// What the plan compiler must know of this host. Found out once; tests make it by hand.
 public struct HostFacts: Sendable {
@@ -17,6 +17,8 @@ public struct HostFacts: Sendable {
     public var idMapHelpers: (uid: String, gid: String)?
     public var hasAppArmor: Bool
     public var hasSELinux: Bool
+    /// Of Intel RDT; looked for where a configuration asks for it.
+    public var resctrl: FilePath?
 
     public init(
         cgroups: CgroupHost, cpuset: (cpus: String, mems: String)? = nil, capabilities: UInt64 = (1 << 41) - 1,
@@ -32,6 +34,10 @@ public struct HostFacts: Sendable {
         self.idMapHelpers = idMapHelpers
         self.hasAppArmor = hasAppArmor
         self.hasSELinux = hasSELinux
+    }
+
+    static func resctrlMountpoint() -> FilePath? {
+        (try? MountTable.read())?.first { $0.type == "resctrl" }.map { FilePath($0.target) }
     }
 
     public static func detect() throws -> HostFacts {

@@ -24,6 +24,7 @@ void test_rollback(void);
 void test_base(void);
 void test_copy_tree(void);
 void test_programs(void);
+void test_safety(void);
 void test_launch(void);
 
 #endif

@@ -74,6 +74,7 @@ int main(void)
     test_rollback();
     test_copy_tree();
     test_programs();
+    test_safety();
     test_launch();
     nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
     printf("launcher: %u passed, %u failed\n", passed, failed);

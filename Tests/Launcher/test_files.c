@@ -110,9 +110,23 @@ void test_paths(void)
     test_group("paths: a file is no folder, and a folder no file");
     CHECK(bl_make_in_root(root, "/a/file/x", true, &error) < 0 && error.code == ENOTDIR);
     CHECK(bl_make_in_root(root, "/a/b", false, &error) < 0 && error.code == EISDIR);
+
+    test_group("paths: a link that leads nowhere yet is followed inside of the root; a loop is an error");
     symlinkat("nowhere", root, "dangling");
-    CHECK(bl_make_in_root(root, "/dangling", true, &error) < 0);
-    CHECK(bl_make_in_root(root, "/dangling", false, &error) < 0 && !exists(test_path("root/nowhere")));
+    made = bl_make_in_root(root, "/dangling", true, &error);
+    CHECK(made >= 0 && exists(test_path("root/nowhere")));
+    close(made);
+    symlinkat("../../../../up/file", root, "upwards");
+    made = bl_make_in_root(root, "/upwards", false, &error);
+    CHECK(made >= 0 && exists(test_path("root/up/file")));
+    close(made);
+    symlinkat("/absolute", root, "rooted");
+    made = bl_make_in_root(root, "/rooted/inner/deep", true, &error);
+    CHECK(made >= 0 && exists(test_path("root/absolute/inner/deep")) && !exists("/absolute"));
+    close(made);
+    symlinkat("loop", root, "loop");
+    CHECK(bl_make_in_root(root, "/loop/x", true, &error) < 0 && error.code == ELOOP);
+    CHECK(bl_make_in_root(root, "/loop", false, &error) < 0 && error.code == ELOOP);
     close(root);
 }
 
@@ -245,6 +259,7 @@ static int run_shell(const char *script, const char *input, uint32_t timeout, st
         .path = "/bin/sh", .arguments = arguments, .environment = environment, .timeout = timeout,
         .input = {(const uint8_t *)input, (const uint8_t *)"42", (const uint8_t *)"}"},
         .input_size = {strlen(input), 2, 1},
+        .folder = -1,
     };
     return bl_run_program(&program, error);
 }

@@ -533,6 +533,8 @@ int berth_terminal_raw(int descriptor, void *saved) {
     if (tcgetattr(descriptor, &settings) < 0) return -errno;
     memcpy(saved, &settings, sizeof settings);
     cfmakeraw(&settings);
+    // What is printed to it still gets its line ends: the other terminal leaves them to this one.
+    settings.c_oflag |= OPOST;
     return (int)checked(tcsetattr(descriptor, TCSANOW, &settings));
 }
 

@@ -10,12 +10,22 @@
 // What became of the process when its set-up failed: the field's code for "container could not start".
 #define SETUP_FAILED 128
 
+static void end_by_signal(int number)
+{
+    _exit(128 + number);
+}
+
 static void reset_signals(void)
 {
     sigset_t none;
     sigemptyset(&none);
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
+    // The first process of a PID namespace ignores what would end it by default. One that waits for its start shall not;
+    // exec sets these back.
+    static const int ending[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < BL_COUNT(ending); i++)
+        signal(ending[i], end_by_signal);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 

@@ -55,10 +55,15 @@ static int make_streams(struct bl_launch *launch, struct bl_error *error)
     return 0;
 }
 
-// A HOST join_namespace of a PID namespace is for this clone only: what the monitor forks later starts in its own.
-static int leave_joined_pid_namespace(struct bl_launch *launch, struct bl_error *error)
+// A HOST join_namespace of a PID or time namespace is for this clone only: what the monitor forks later starts in its own,
+// and the times that are read of /proc are the host's.
+static int leave_joined_namespaces(struct bl_launch *launch, struct bl_error *error)
 {
-    // Without a monitor nothing is forked later; and who joined as an ordinary user may not go back.
+    // Who joined as an ordinary user may not go back.
+    if (launch->own_time >= 0 && setns(launch->own_time, 0) < 0 && launch->plan->monitor)
+        return bl_fail(error, errno, "/proc/self/ns/time", "return to the own time namespace");
+    bl_close(&launch->own_time);
+    // Without a monitor nothing is forked later.
     if (!launch->plan->monitor)
         return 0;
     for (uint32_t i = 0; i < launch->step; i++) {
@@ -104,6 +109,8 @@ int bl_step_clone(struct bl_launch *launch, const Berth__Launch__V1__Clone *acti
     }
     if (pid == 0) {
         close(pair[0]);
+        // Not until exec closes it: who looks at a created container sees no descriptor of the host's.
+        bl_close(&cgroup);
         launch->sync = pair[1];
         bl_child_main(launch);
     }
@@ -127,5 +134,5 @@ int bl_step_clone(struct bl_launch *launch, const Berth__Launch__V1__Clone *acti
         if (bl_write_file(AT_FDCWD, path, text, (size_t)length) < 0)
             return bl_fail(error, errno, path, NULL);
     }
-    return leave_joined_pid_namespace(launch, error);
+    return leave_joined_namespaces(launch, error);
 }

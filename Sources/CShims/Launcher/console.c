@@ -35,6 +35,12 @@ int bl_step_setup_terminal(struct bl_launch *launch, const Berth__Launch__V1__Se
     struct winsize size = {.ws_col = (unsigned short)action->width, .ws_row = (unsigned short)action->height};
     if ((action->width || action->height) && ioctl(master, TIOCSWINSZ, &size) < 0)
         return bl_fail(error, errno, NULL, "set the size");
+    struct termios settings;
+    if (action->plain_line_ends && tcgetattr(slave, &settings) == 0) {
+        settings.c_oflag &= ~(tcflag_t)ONLCR;
+        if (tcsetattr(slave, TCSANOW, &settings) < 0)
+            return bl_fail(error, errno, NULL, "set plain line ends");
+    }
     if (ioctl(slave, TIOCSCTTY, 0) < 0)
         return bl_fail(error, errno, NULL, "make it the controlling terminal");
     for (int fd = 0; fd < 3; fd++)

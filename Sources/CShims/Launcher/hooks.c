@@ -19,6 +19,8 @@ struct running {
 
 _Noreturn static void run(const struct bl_program *program, int input, int output)
 {
+    if (program->folder >= 0 && fchdir(program->folder) < 0)
+        _exit(127);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (dup2(input, 0) < 0 || dup2(null < 0 ? output : null, 1) < 0 || dup2(output, 2) < 0)
         _exit(127);
@@ -93,6 +95,17 @@ static int attend(struct running *running, const struct bl_program *program)
     }
 }
 
+// In lower case: "bad system call".
+static const char *signal_name(int number)
+{
+    static char name[64];
+    const char *text = strsignal(number);
+    snprintf(name, sizeof name, "%s", text ? text : "unknown");
+    if (name[0] >= 'A' && name[0] <= 'Z' && name[1] >= 'a' && name[1] <= 'z')
+        name[0] = (char)(name[0] - 'A' + 'a');
+    return name;
+}
+
 int bl_run_program(const struct bl_program *program, struct bl_error *error)
 {
     int input[2], output[2];
@@ -132,8 +145,8 @@ int bl_run_program(const struct bl_program *program, struct bl_error *error)
     while (running.used > 0 && (running.text[running.used - 1] == '\n' || running.text[running.used - 1] == ' '))
         running.used--;
     if (exit.signal)
-        return bl_fail(error, 0, program->path, "killed by signal %d: %.*s", exit.signal, (int)running.used,
-                       running.text);
+        return bl_fail(error, 0, program->path, "killed by signal %d (%s): %.*s", exit.signal, signal_name(exit.signal),
+                       (int)running.used, running.text);
     if (exit.code)
         return bl_fail(error, 0, program->path, "exited with status %d: %.*s", exit.code, (int)running.used,
                        running.text);
@@ -143,7 +156,10 @@ int bl_run_program(const struct bl_program *program, struct bl_error *error)
 int bl_step_run_hook(struct bl_launch *launch, const Berth__Launch__V1__RunHook *action, struct bl_error *error)
 {
     char **arguments = bl_arena_strings(launch->arena, action->args, action->n_args);
-    char **environment = bl_arena_strings(launch->arena, action->env, action->n_env);
+    const bl_step *last = launch->plan->steps[launch->plan->n_steps - 1];
+    bool inherit = action->inherit_environment && last->action_case == BL_ACTION(EXEC);
+    char **environment = inherit ? bl_environment(launch, last->exec->env, last->exec->n_env)
+                                 : bl_arena_strings(launch->arena, action->env, action->n_env);
     char *own_name[] = {action->path, NULL};
     char pid[16];
     if (!arguments || !environment)
@@ -156,6 +172,8 @@ int bl_step_run_hook(struct bl_launch *launch, const Berth__Launch__V1__RunHook 
         .input = {action->state_before_pid.data, (const uint8_t *)pid, action->state_after_pid.data},
         .input_size = {action->state_before_pid.len, (size_t)digits, action->state_after_pid.len},
         .timeout = action->timeout,
+        // createContainer: the container's root, which is not the process's own yet.
+        .folder = launch->is_child && !launch->entered ? launch->root : -1,
     };
     return bl_run_program(&program, error);
 }

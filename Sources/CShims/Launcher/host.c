@@ -14,11 +14,21 @@ void bl_launch_init(struct bl_launch *launch, const bl_plan *plan, struct bl_are
     *launch = (struct bl_launch){
         .plan = plan, .arena = arena, .host_proc = -1, .root = -1, .sync = -1, .report = report, .child_pidfd = -1,
         .streams = {-1, -1, -1}, .terminal = -1, .child_streams = {-1, -1, -1}, .slave = -1, .start_fifo = -1,
-        .null_tree = -1, .mask_tree = -1,
+        .null_tree = -1, .mask_tree = -1, .own_time = -1,
     };
 }
 
 // Stage 1: what the child could not open any more where it needs it, since its PIDs or its root are other ones there.
+// A launcher that joins the user namespace has none of the host's rights afterwards.
+static bool joins_user_namespace(const bl_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i]->action_case == BL_ACTION(JOIN_NAMESPACE) && plan->steps[i]->place == BL_PLACE_HOST &&
+            plan->steps[i]->join_namespace->type & CLONE_NEWUSER)
+            return true;
+    return false;
+}
+
 static int prepare_step(struct bl_launch *launch, const bl_step *step, int *fd, struct bl_error *error)
 {
     const char *path = NULL;
@@ -40,9 +50,10 @@ static int prepare_step(struct bl_launch *launch, const bl_step *step, int *fd, 
         *fd = open(path, O_PATH | O_CLOEXEC);
         break;
     case BL_ACTION(BIND_MOUNT):
-        if (step->bind_mount->n_uids == 0 && step->bind_mount->n_gids == 0)
+        if (step->bind_mount->opener != BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST ||
+            !joins_user_namespace(launch->plan))
             return 0;
-        *fd = bl_prepare_idmapped(launch, step->bind_mount, error);
+        *fd = bl_open_tree_for_child(launch, step->bind_mount, error);
         return *fd < 0 ? -1 : 0;
     default:
         return 0;
@@ -78,6 +89,7 @@ static int find_step(const struct bl_launch *launch, uint32_t index, uint32_t ac
 int bl_host_service(struct bl_launch *launch, const struct bl_sync *message, int descriptor, struct bl_error *error)
 {
     struct bl_sync go = {.type = BL_SYNC_GO};
+    cleanup_close int tree = -1;
     int done = 0;
     switch (message->type) {
     case BL_SYNC_WARNING:
@@ -95,10 +107,16 @@ int bl_host_service(struct bl_launch *launch, const struct bl_sync *message, int
             return 0;
         done = bl_forward_listener(launch, launch->plan->steps[message->step]->install_seccomp, message->value, error);
         break;
+    case BL_SYNC_TREE:
+        launch->step = message->step;
+        if (!find_step(launch, message->step, BL_ACTION(BIND_MOUNT)))
+            return 0;
+        done = tree = bl_open_tree_for_child(launch, launch->plan->steps[message->step]->bind_mount, error);
+        break;
     default:
         return 0;
     }
-    if (done < 0 || bl_sync_send(launch->sync, &go, -1) < 0)
+    if (done < 0 || bl_sync_send(launch->sync, &go, tree) < 0)
         return done < 0 ? -1 : bl_fail(error, errno, NULL, "the container's process does not answer");
     return 1;
 }
@@ -213,6 +231,7 @@ void bl_launch_close(struct bl_launch *launch)
     launch->prepared = NULL;
     bl_close(&launch->host_proc);
     bl_close(&launch->root);
+    bl_close(&launch->own_time);
     bl_close(&launch->report);
     bl_undo_forget(launch);
 }

@@ -31,6 +31,7 @@ struct bl_launch {
     pid_t child;
     int child_pidfd;
     bool sibling;
+    int own_time;         // the launcher's time namespace, while it is in the container's; -1 otherwise
     bool mapped;          // map_ids ran, and the child does not know it yet
     bool waiting;         // the child is in wait_for_start
     int streams[3];       // monitor's ends of the container's stdio
@@ -44,6 +45,9 @@ struct bl_launch {
     int slave;            // the pty's other end
     int start_fifo;       // after a start by FIFO: where failures go
     bool umask_set;
+    bool entered;         // the root is this process's own
+    bool mountpoint_made; // by the last create_mountpoint
+    char *home;           // "HOME=..." of find_home; NULL where the environment has one
     int null_tree;        // a mount of /dev/null, and of an empty tmpfs, for masks
     int mask_tree;
 };
@@ -68,7 +72,8 @@ enum bl_sync_type {
     BL_SYNC_WARNING,  // child -> host: `step` was clamped or was optional
     BL_SYNC_TERMINAL, // child -> host: the pty's master comes with it (SCM_RIGHTS)
     BL_SYNC_LISTENER, // child -> host: seccomp's notify descriptor is number `value` of mine
-    BL_SYNC_GO,       // host -> child: answer to TERMINAL and LISTENER, which the child waits for
+    BL_SYNC_TREE,     // child -> host: open the source of the bind mount `step`
+    BL_SYNC_GO,       // host -> child: answer to TERMINAL, LISTENER and TREE (with the mount), which the child waits for
 };
 
 struct bl_sync {
@@ -113,11 +118,14 @@ void bl_step_warn(struct bl_launch *launch, const struct bl_error *error);
 BL_STEP(bl_step_make_directory, MakeDirectory);
 BL_STEP(bl_step_write_file, WriteFile);
 BL_STEP(bl_step_join_cgroup, JoinCgroup);
+BL_STEP(bl_step_join_resctrl, JoinResctrl);
 // steps_namespaces.c
 BL_STEP(bl_step_join_namespace, JoinNamespace);
 BL_STEP(bl_step_unshare, Unshare);
 BL_STEP(bl_step_map_ids, MapIDs);
 BL_STEP(bl_step_pin_namespace, PinNamespace);
+BL_STEP(bl_step_set_time_offsets, SetTimeOffsets);
+int bl_enter_time_namespace(struct bl_launch *launch, struct bl_error *error);
 int bl_write_id_maps(int proc, pid_t pid, Berth__Launch__V1__IDMap *const *uids, size_t n_uids,
                      Berth__Launch__V1__IDMap *const *gids, size_t n_gids, struct bl_error *error);
 int bl_become_namespace_root(struct bl_error *error);
@@ -133,7 +141,8 @@ BL_STEP(bl_step_mount, Mount);
 BL_STEP(bl_step_set_mount_attributes, SetMountAttributes);
 BL_STEP(bl_step_set_propagation, SetPropagation);
 BL_STEP(bl_step_bind_mount, BindMount);
-int bl_prepare_idmapped(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error);
+// Host: the mount of a bind's source, attached nowhere yet, with its id mappings.
+int bl_open_tree_for_child(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error);
 BL_STEP(bl_step_mask_path, MaskPath);
 BL_STEP(bl_step_readonly_path, ReadonlyPath);
 // steps_nodes.c
@@ -155,6 +164,8 @@ BL_STEP(bl_step_set_oom_score, SetOomScore);
 BL_STEP(bl_step_set_scheduler, SetScheduler);
 BL_STEP(bl_step_set_io_priority, SetIOPriority);
 BL_STEP(bl_step_set_personality, SetPersonality);
+BL_STEP(bl_step_set_cpu_affinity, SetCPUAffinity);
+BL_STEP(bl_step_set_memory_policy, SetMemoryPolicy);
 // steps_system.c
 BL_STEP(bl_step_sysctl, Sysctl);
 BL_STEP(bl_step_set_hostname, SetHostname);
@@ -178,9 +189,14 @@ struct bl_program {
     const uint8_t *input[3];
     size_t input_size[3];
     uint32_t timeout; // seconds; 0 for none
+    int folder;       // where it runs; -1: where this process is
 };
 // Runs a program to its end; fails with its stderr where it exits with another status than 0.
 int bl_run_program(const struct bl_program *program, struct bl_error *error);
+// home.c
+BL_STEP(bl_step_find_home, FindHome);
+// `environment` and what find_home found, NULL-terminated; NULL where memory is out.
+char **bl_environment(struct bl_launch *launch, char *const *environment, size_t count);
 // exec_image.c
 BL_STEP(bl_step_wait_for_start, WaitForStart);
 BL_STEP(bl_step_exec, Exec);

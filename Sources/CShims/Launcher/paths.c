@@ -11,6 +11,7 @@
 
 // EAGAIN of RESOLVE_IN_ROOT means that a rename raced with the resolution; a hostile container can cause it for ever.
 #define RACE_RETRIES 128
+#define MAX_LINKS 40 // that the kernel follows too
 
 int bl_root(struct bl_launch *launch, struct bl_error *error)
 {
@@ -44,15 +45,33 @@ int bl_open_in_root(int root, const char *path, int flags, struct bl_error *erro
 int bl_open_in_root_nofollow(int root, const char *path, int flags, struct bl_error *error)
 {
     int fd = open_resolved(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
-    return fd < 0 ? bl_fail(error, errno, path, errno == ELOOP ? "is or leads through a symbolic link" : NULL) : fd;
+    // runc's words, which engines and people look for.
+    return fd < 0 ? bl_fail(error, errno, path, errno == ELOOP ? "must be mounted on ordinary directory" : NULL) : fd;
 }
 
-// Makes the folder `path`, of which at least the last component is missing, from the first missing component on.
-static int make_directories(int root, char *path, struct bl_error *error)
+// Where a component of `path` is a symlink that leads nowhere yet: the path with the link's text in its place, or NULL
+// where it is none. `length` is that of `path` up to the component's end.
+static char *follow_dangling(int parent, const char *path, size_t length, const char *component)
 {
-    cleanup_close int parent = bl_open_in_root(root, "/", O_PATH | O_DIRECTORY, error);
+    char link[4096], *longer = NULL;
+    ssize_t size = readlinkat(parent, component, link, sizeof link - 1);
+    if (size <= 0)
+        return NULL;
+    link[size] = 0;
+    size_t prefix = link[0] == '/' ? 0 : length - strlen(component);
+    if (asprintf(&longer, "%.*s%s%s", (int)prefix, path, link, path + length) < 0)
+        return NULL;
+    return longer;
+}
+
+// Makes the folder `path`, of which at least the last component is missing, from the first missing component on. The
+// kernel resolves each prefix in the root again, since a component may be a symlink or `..`.
+static int make_directories(int root, const char *wanted, int links, struct bl_error *error)
+{
+    cleanup_free char *path = strdup(wanted);
+    cleanup_close int parent = path ? bl_open_in_root(root, "/", O_PATH | O_DIRECTORY, error) : -1;
     if (parent < 0)
-        return -1;
+        return path ? -1 : bl_fail(error, errno, wanted, NULL);
     for (char *component = path; *component;) {
         while (*component == '/')
             component++;
@@ -61,9 +80,15 @@ static int make_directories(int root, char *path, struct bl_error *error)
         char *end = strchrnul(component, '/');
         char saved = *end;
         *end = 0;
-        // The whole prefix is resolved again, in the root, since a component may be a symlink or `..`.
         int next = open_resolved(root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
         if (next < 0 && errno == ENOENT && strcmp(component, "..") != 0 && strcmp(component, ".") != 0) {
+            cleanup_free char *name = strdup(component);
+            *end = saved;
+            cleanup_free char *longer = name ? follow_dangling(parent, path, (size_t)(end - path), name) : NULL;
+            if (longer)
+                return links > 0 ? make_directories(root, longer, links - 1, error)
+                                 : bl_fail(error, ELOOP, wanted, NULL);
+            *end = 0;
             if (mkdirat(parent, component, 0755) < 0 && errno != EEXIST)
                 return bl_fail(error, errno, path, NULL);
             next = open_resolved(root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
@@ -97,7 +122,25 @@ int bl_open_parent(int root, const char *path, bool make, char name[256], struct
     int fd = open_resolved(root, folder, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
     if (fd >= 0 || errno != ENOENT || !make)
         return fd < 0 ? bl_fail(error, errno, path, NULL) : fd;
-    return make_directories(root, copy, error);
+    return make_directories(root, copy, MAX_LINKS, error);
+}
+
+static int make_file(int root, const char *path, int links, struct bl_error *error)
+{
+    char name[256];
+    cleanup_close int parent = bl_open_parent(root, path, true, name, error);
+    if (parent < 0)
+        return -1;
+    cleanup_close int made = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (made < 0 && errno != EEXIST)
+        return bl_fail(error, errno, path, NULL);
+    int fd = open_resolved(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    if (fd >= 0 || errno != ENOENT)
+        return fd < 0 ? bl_fail(error, errno, path, NULL) : fd;
+    cleanup_free char *longer = follow_dangling(parent, path, strlen(path), name);
+    if (!longer || links == 0)
+        return bl_fail(error, longer ? ELOOP : ENOENT, path, NULL);
+    return make_file(root, longer, links - 1, error);
 }
 
 int bl_make_in_root(int root, const char *path, bool directory, struct bl_error *error)
@@ -114,18 +157,7 @@ int bl_make_in_root(int root, const char *path, bool directory, struct bl_error 
     }
     if (errno != ENOENT)
         return bl_fail(error, errno, path, NULL);
-    if (directory) {
-        cleanup_free char *copy = strdup(path);
-        return copy ? make_directories(root, copy, error) : bl_fail(error, errno, path, NULL);
-    }
-    char name[256];
-    cleanup_close int parent = bl_open_parent(root, path, true, name, error);
-    if (parent < 0)
-        return -1;
-    cleanup_close int made = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (made < 0 && errno != EEXIST)
-        return bl_fail(error, errno, path, NULL);
-    return bl_open_in_root(root, path, O_PATH, error);
+    return directory ? make_directories(root, path, MAX_LINKS, error) : make_file(root, path, MAX_LINKS, error);
 }
 
 struct bl_fd_path bl_fd_path(int fd)

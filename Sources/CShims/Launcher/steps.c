@@ -51,6 +51,12 @@ int bl_step_run(struct bl_launch *launch, const bl_step *step, struct bl_error *
     RUN(NEW_KEYRING, new_keyring, bl_step_new_keyring);
     RUN(OPEN_ROOT, open_root, bl_step_open_root);
     RUN(MOVE_LINKS, move_links, bl_step_move_links);
+    RUN(SET_TIME_OFFSETS, set_time_offsets, bl_step_set_time_offsets);
+    RUN(SET_CPU_AFFINITY, set_cpu_affinity, bl_step_set_cpu_affinity);
+    RUN(SET_MEMORY_POLICY, set_memory_policy, bl_step_set_memory_policy);
+    RUN(FIND_HOME, find_home, bl_step_find_home);
+    RUN(JOIN_RESCTRL, join_resctrl, bl_step_join_resctrl);
+    case BL_ACTION(ENTER_TIME_NAMESPACE): return bl_enter_time_namespace(launch, error);
     case BL_ACTION(SET_NO_NEW_PRIVILEGES): return bl_set_no_new_privileges(error);
     case BL_ACTION(BIND_CONSOLE): return bl_bind_console(launch, error);
     case BL_ACTION(BRING_UP_LOOPBACK): return bl_bring_up_loopback(error);

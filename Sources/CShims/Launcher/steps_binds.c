@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "launch.h"
 #include "mounts.h"
@@ -33,32 +35,114 @@ static int make_user_namespace(struct bl_launch *launch, const Berth__Launch__V1
     return namespace;
 }
 
-int bl_prepare_idmapped(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error)
+// The namespace whose mappings hold, or -1 with `error` left alone where the mount has none.
+static int mapping_namespace(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error)
 {
-    cleanup_close int tree = bl_clone_tree(AT_FDCWD, bind->source, bind->recursive, error);
+    char path[32];
+    if (bind->n_uids || bind->n_gids)
+        return make_user_namespace(launch, bind, error);
+    snprintf(path, sizeof path, "%d/ns/user", launch->child);
+    int namespace = bind->mappings_path[0] ? open(bind->mappings_path, O_RDONLY | O_CLOEXEC)
+                                           : openat(launch->host_proc, path, O_RDONLY | O_CLOEXEC);
+    return namespace < 0 ? bl_fail(error, errno, bind->mappings_path, "open the user namespace") : namespace;
+}
+
+// A mount of `bind`'s source as the child's mount namespace has it. This process is in its own one again afterwards.
+static int clone_in_child(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error)
+{
+    char path[32];
+    snprintf(path, sizeof path, "%d/ns/mnt", launch->child);
+    cleanup_close int there = openat(launch->host_proc, path, O_RDONLY | O_CLOEXEC);
+    cleanup_close int own = openat(launch->host_proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (there < 0 || own < 0 || root < 0 || folder < 0 || setns(there, CLONE_NEWNS) < 0)
+        return bl_fail(error, errno, bind->source, "enter the container's mount namespace");
+    int tree = bl_clone_tree(AT_FDCWD, bind->source, bind->recursive, error);
+    // setns(2) sets the root and the working directory to those of the namespace.
+    if (setns(own, CLONE_NEWNS) < 0 || fchdir(root) < 0 || chroot(".") < 0 || fchdir(folder) < 0) {
+        int code = errno;
+        bl_close(&tree);
+        return bl_fail(error, code, bind->source, "leave the container's mount namespace");
+    }
+    return tree;
+}
+
+int bl_open_tree_for_child(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error)
+{
+    bool in_child = bind->opener == BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST_IN_CHILD;
+    cleanup_close int tree = in_child ? clone_in_child(launch, bind, error)
+                                      : bl_clone_tree(AT_FDCWD, bind->source, bind->recursive, error);
     if (tree < 0)
         return -1;
-    cleanup_close int namespace = make_user_namespace(launch, bind, error);
-    if (namespace < 0)
-        return -1;
-    if (bl_set_attributes(tree, bind->source, 0, 0, 0, namespace, bind->recursive, error) < 0)
+    if (!bind->n_uids && !bind->n_gids && !bind->mappings_path[0] && !bind->mapped_as_child)
+        return bl_take(&tree);
+    cleanup_close int namespace = mapping_namespace(launch, bind, error);
+    if (namespace < 0 ||
+        bl_set_attributes(tree, bind->source, 0, 0, 0, namespace, bind->recursive_mappings, error) < 0)
         return -1;
     return bl_take(&tree);
 }
 
+static int ask_host(struct bl_launch *launch, struct bl_error *error)
+{
+    int tree = -1;
+    struct bl_sync message = {.type = BL_SYNC_TREE, .step = launch->step};
+    if (bl_sync_send(launch->sync, &message, -1) < 0)
+        return bl_fail(error, errno, NULL, "ask for the source");
+    if (bl_sync_receive(launch->sync, &message, &tree) <= 0 || message.type != BL_SYNC_GO || tree < 0)
+        _exit(128); // the launcher reports what failed
+    return tree;
+}
+
+// MOUNT_ATTR_* that a mount has; 0 where that cannot be told.
+static uint64_t attributes_of(int tree)
+{
+    static const struct {
+        unsigned long flag;
+        uint64_t attribute;
+    } table[] = {
+        {ST_RDONLY, MOUNT_ATTR_RDONLY}, {ST_NOSUID, MOUNT_ATTR_NOSUID}, {ST_NODEV, MOUNT_ATTR_NODEV},
+        {ST_NOEXEC, MOUNT_ATTR_NOEXEC},
+    };
+    struct statvfs status;
+    uint64_t found = 0;
+    if (fstatvfs(tree, &status) < 0)
+        return 0;
+    for (size_t i = 0; i < BL_COUNT(table); i++)
+        if (status.f_flag & table[i].flag)
+            found |= table[i].attribute;
+    return found;
+}
+
+static int open_target(int root, const Berth__Launch__V1__BindMount *action, int tree, struct bl_error *error)
+{
+    struct stat status;
+    if (!action->make_target)
+        return bl_open_in_root(root, action->target, O_PATH, error);
+    if (fstat(tree, &status) < 0)
+        return bl_fail(error, errno, action->source, NULL);
+    return bl_make_in_root(root, action->target, S_ISDIR(status.st_mode), error);
+}
+
 int bl_step_bind_mount(struct bl_launch *launch, const Berth__Launch__V1__BindMount *action, struct bl_error *error)
 {
-    int prepared = launch->prepared[launch->step];
-    cleanup_close int cloned = prepared < 0 ? bl_clone_tree(AT_FDCWD, action->source, action->recursive, error) : -1;
-    int tree = prepared < 0 ? cloned : prepared;
+    bool by_child = action->opener == BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD;
+    int prepared = bl_take(&launch->prepared[launch->step]);
+    cleanup_close int tree = prepared >= 0 ? prepared
+                             : by_child    ? bl_clone_tree(AT_FDCWD, action->source, action->recursive, error)
+                                           : ask_host(launch, error);
     if (tree < 0)
         return -1;
+    if (action->locked_attributes & attributes_of(tree))
+        return bl_fail(error, EPERM, action->target, "error mounting \"%s\": its options cannot be undone in a user namespace",
+                       action->source);
     if ((action->set_attributes || action->clear_attributes) &&
         bl_set_attributes(tree, action->target, action->set_attributes, action->clear_attributes, 0, -1,
                           action->attributes_recursive, error) < 0)
         return -1;
     int root = bl_root(launch, error);
-    cleanup_close int target = root < 0 ? -1 : bl_open_in_root(root, action->target, O_PATH, error);
+    cleanup_close int target = root < 0 ? -1 : open_target(root, action, tree, error);
     if (target < 0 || bl_attach(tree, target, action->target, error) < 0)
         return -1;
     if (!action->propagation)

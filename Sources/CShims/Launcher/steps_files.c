@@ -44,6 +44,18 @@ int bl_step_write_file(struct bl_launch *launch, const Berth__Launch__V1__WriteF
     return 0;
 }
 
+int bl_step_join_resctrl(struct bl_launch *launch, const Berth__Launch__V1__JoinResctrl *action,
+                         struct bl_error *error)
+{
+    char path[4096], text[16];
+    if (launch->is_child || launch->child <= 0)
+        return bl_fail(error, EINVAL, action->directory, "joined by the host, after clone");
+    if (snprintf(path, sizeof path, "%s/tasks", action->directory) >= (int)sizeof path)
+        return bl_fail(error, ENAMETOOLONG, action->directory, NULL);
+    int length = snprintf(text, sizeof text, "%d", launch->child);
+    return bl_write_file(AT_FDCWD, path, text, (size_t)length) < 0 ? bl_fail(error, errno, path, NULL) : 0;
+}
+
 int bl_step_join_cgroup(struct bl_launch *launch, const Berth__Launch__V1__JoinCgroup *action, struct bl_error *error)
 {
     char path[4096], text[16] = "0";

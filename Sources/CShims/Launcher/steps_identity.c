@@ -194,7 +194,7 @@ int bl_forward_listener(struct bl_launch *launch, const Berth__Launch__V1__Insta
         return bl_fail(error, errno, NULL, "take the notify descriptor");
     cleanup_close int agent = bl_connect(action->listener, SOCK_STREAM, error);
     if (agent < 0)
-        return -1;
+        return bl_fail(error, error->code, action->listener, "failed to connect with seccomp agent");
     char document[32 * 1024];
     size_t used = 0;
     for (size_t i = 0; i < action->n_listener_document; i++) {

@@ -1,4 +1,5 @@
 // Resource limits, OOM score, scheduling: values that the launcher may not be allowed to raise.
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -96,4 +97,45 @@ int bl_step_set_personality(struct bl_launch *launch, const Berth__Launch__V1__S
     (void)launch;
     return personality(action->domain) < 0 ? bl_fail(error, errno, NULL, "domain %#llx",
                                                      (unsigned long long)action->domain) : 0;
+}
+
+#define MASK_LIMIT 1024 // bytes: 8192 CPUs or nodes, the most that a kernel is built for
+
+int bl_step_set_cpu_affinity(struct bl_launch *launch, const Berth__Launch__V1__SetCPUAffinity *action,
+                             struct bl_error *error)
+{
+    // In whole words, as the kernel takes them; what no CPU has a bit for is ignored.
+    union {
+        uint8_t bytes[MASK_LIMIT];
+        unsigned long words[MASK_LIMIT / sizeof(unsigned long)];
+    } mask;
+    (void)launch;
+    if (action->mask.len > sizeof mask.bytes)
+        return bl_fail(error, E2BIG, NULL, "a mask of %zu bytes; %zu are allowed", action->mask.len, sizeof mask.bytes);
+    memset(mask.bytes, action->mask.len ? 0 : 0xff, sizeof mask.bytes);
+    if (action->mask.len)
+        memcpy(mask.bytes, action->mask.data, action->mask.len);
+    if (syscall(SYS_sched_setaffinity, 0, sizeof mask, mask.words) < 0)
+        return bl_fail(error, errno, NULL, NULL);
+    return 0;
+}
+
+int bl_step_set_memory_policy(struct bl_launch *launch, const Berth__Launch__V1__SetMemoryPolicy *action,
+                              struct bl_error *error)
+{
+    union {
+        uint8_t bytes[MASK_LIMIT / 8];
+        unsigned long words[MASK_LIMIT / 8 / sizeof(unsigned long)];
+    } nodes = {{0}};
+    (void)launch;
+    if (action->nodes.len > sizeof nodes.bytes)
+        return bl_fail(error, E2BIG, NULL, "a mask of %zu bytes; %zu are allowed", action->nodes.len,
+                       sizeof nodes.bytes);
+    if (action->nodes.len)
+        memcpy(nodes.bytes, action->nodes.data, action->nodes.len);
+    // The kernel counts one bit more than it looks at (set_mempolicy(2), bugs).
+    unsigned long bits = action->nodes.len ? action->nodes.len * 8 + 1 : 0;
+    if (syscall(SYS_set_mempolicy, (int)action->mode, bits ? nodes.words : NULL, bits) < 0)
+        return bl_fail(error, errno, NULL, "mode %#x", action->mode);
+    return 0;
 }

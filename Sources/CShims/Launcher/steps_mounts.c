@@ -45,6 +45,16 @@ static int mount_by_path(const Berth__Launch__V1__Mount *action, int target, str
     return 0;
 }
 
+// tmpfs by itself is 1777; over a directory that was there it keeps that one's mode.
+static int inherit_mode(int target, int mounted, struct bl_error *error)
+{
+    struct stat status;
+    cleanup_close int root = openat(mounted, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fstat(target, &status) < 0 || root < 0 || fchmod(root, status.st_mode & 07777) < 0)
+        return bl_fail(error, errno, NULL, "keep the directory's mode");
+    return 0;
+}
+
 static int copy_up(int target, int mounted, struct bl_error *error)
 {
     cleanup_close int from = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -61,17 +71,25 @@ int bl_step_mount(struct bl_launch *launch, const Berth__Launch__V1__Mount *acti
         return -1;
     bool by_path = action->flags & (MS_REMOUNT | MS_BIND | MS_MOVE) ||
                    (has_long_value(action->data) && strlen(action->data) <= DATA_LIMIT);
-    if (by_path && !action->copy_up) {
+    bool keep_mode = action->inherit_mode && !launch->mountpoint_made;
+    if (by_path && !action->copy_up && !keep_mode) {
         if (mount_by_path(action, target, error) < 0)
             return -1;
     } else {
         const char *source = action->source[0] ? action->source : action->type;
-        cleanup_close int mounted = bl_make_filesystem(action->type, source, action->data, action->flags, error);
-        if (mounted < 0 && error->code == ENOSYS && !action->copy_up)
+        // A read-only one is made so when it has its mode.
+        uint64_t flags = keep_mode ? action->flags & ~(uint64_t)MS_RDONLY : action->flags;
+        cleanup_close int mounted = bl_make_filesystem(action->type, source, action->data, flags, error);
+        if (mounted < 0 && error->code == ENOSYS && !action->copy_up && !keep_mode)
             return mount_by_path(action, target, error);
         if (mounted < 0)
             return -1;
         if (action->copy_up && copy_up(target, mounted, error) < 0)
+            return -1;
+        if (keep_mode && inherit_mode(target, mounted, error) < 0)
+            return -1;
+        if (keep_mode && action->flags & MS_RDONLY &&
+            bl_set_attributes(mounted, action->target, MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) < 0)
             return -1;
         if (bl_attach(mounted, target, action->target, error) < 0)
             return -1;

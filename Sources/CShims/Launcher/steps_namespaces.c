@@ -30,6 +30,9 @@ int bl_step_join_namespace(struct bl_launch *launch, const Berth__Launch__V1__Jo
     int fd = prepared < 0 ? opened : prepared;
     if (fd < 0)
         return bl_fail(error, errno, action->path, NULL);
+    // Unlike a PID namespace this one takes its caller in, too.
+    if (!launch->is_child && action->type & CLONE_NEWTIME && launch->own_time < 0)
+        launch->own_time = openat(launch->host_proc, "self/ns/time", O_RDONLY | O_CLOEXEC);
     if (setns(fd, (int)action->type) < 0)
         return bl_fail(error, errno, action->path, action->path[0] ? NULL : "namespaces %#x of process %u",
                        action->type, action->target_pid);
@@ -100,7 +103,8 @@ static int run_map_helper(const char *helper, pid_t pid, Berth__Launch__V1__IDMa
         }
     }
     char *environment[] = {NULL};
-    struct bl_program program = {.path = helper, .arguments = arguments, .environment = environment, .timeout = 10};
+    struct bl_program program = {.path = helper, .arguments = arguments, .environment = environment, .timeout = 10,
+                                 .folder = -1};
     return bl_run_program(&program, error);
 }
 
@@ -143,5 +147,31 @@ int bl_step_pin_namespace(struct bl_launch *launch, const Berth__Launch__V1__Pin
     if (mount(source, action->path, NULL, MS_BIND, NULL) < 0)
         return bl_fail(error, errno, action->path, "bind %s", source);
     bl_undo_push(launch, BL_UNDO_UNMOUNT, action->path);
+    return 0;
+}
+
+int bl_step_set_time_offsets(struct bl_launch *launch, const Berth__Launch__V1__SetTimeOffsets *action,
+                             struct bl_error *error)
+{
+    char path[32], text[256];
+    size_t used = 0;
+    if (launch->is_child || launch->child <= 0)
+        return bl_fail(error, EINVAL, NULL, "offsets are set by the host, after clone");
+    for (size_t i = 0; i < action->n_offsets && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s %lld %u\n", action->offsets[i]->clock,
+                                 (long long)action->offsets[i]->seconds, action->offsets[i]->nanoseconds);
+    if (used >= sizeof text)
+        return bl_fail(error, E2BIG, NULL, "%zu offsets", action->n_offsets);
+    // Of the namespace that the child unshared: what this file sets is that of its children to be.
+    snprintf(path, sizeof path, "%d/timens_offsets", launch->child);
+    return bl_write_file(launch->host_proc, path, text, used) < 0 ? bl_fail(error, errno, NULL, "write timens_offsets")
+                                                                  : 0;
+}
+
+int bl_enter_time_namespace(struct bl_launch *launch, struct bl_error *error)
+{
+    cleanup_close int namespace = openat(launch->host_proc, "self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+    if (namespace < 0 || setns(namespace, CLONE_NEWTIME) < 0)
+        return bl_fail(error, errno, NULL, "enter the time namespace");
     return 0;
 }

@@ -19,7 +19,12 @@ int bl_step_create_mountpoint(struct bl_launch *launch, const Berth__Launch__V1_
         directory = S_ISDIR(status.st_mode);
     }
     int root = bl_root(launch, error);
-    cleanup_close int made = root < 0 ? -1 : bl_make_in_root(root, action->target, directory, error);
+    if (root < 0)
+        return -1;
+    struct bl_error missing;
+    cleanup_close int there = bl_open_in_root(root, action->target, O_PATH, &missing);
+    launch->mountpoint_made = there < 0;
+    cleanup_close int made = bl_make_in_root(root, action->target, directory, error);
     return made < 0 ? -1 : 0;
 }
 

@@ -11,6 +11,14 @@
 
 int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoot *action, struct bl_error *error)
 {
+    if (action->plain) {
+        int folder = open(action->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (folder < 0)
+            return bl_fail(error, errno, action->path, NULL);
+        bl_close(&launch->root);
+        launch->root = folder;
+        return 0;
+    }
     // First of all, so that no mount of the container reaches the host.
     if (action->propagation && mount(NULL, "/", NULL, action->propagation, NULL) < 0)
         return bl_fail(error, errno, "/", "propagation %#llx", (unsigned long long)action->propagation);
@@ -52,24 +60,71 @@ static int make_parent_private(int root)
 
 static int pivot(int root, struct bl_error *error)
 {
-    if (fchdir(root) < 0)
+    cleanup_close int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old < 0 || fchdir(root) < 0)
         return bl_fail(error, errno, NULL, "enter the root");
     if (syscall(SYS_pivot_root, ".", ".") < 0) {
-        if (errno != EINVAL || make_parent_private(root) < 0)
+        // Nor may the root itself be shared; it becomes what the plan says after this.
+        if (errno != EINVAL || make_parent_private(root) < 0 ||
+            bl_set_attributes(root, "/", 0, 0, MS_PRIVATE, -1, false, error) < 0)
             return bl_fail(error, errno, NULL, "pivot_root");
         if (syscall(SYS_pivot_root, ".", ".") < 0)
             return bl_fail(error, errno, NULL, "pivot_root");
     }
-    // The old root lies on the new one now, and "." is the old one. Its unmounting must not reach the host.
-    if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
+    // The old root lies on the new one now. Its unmounting must not reach the host, and the new root's mounts keep their
+    // propagation: "." is still the new root for mount(2), so the old one is entered by its descriptor.
+    if (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
         return bl_fail(error, errno, NULL, "detach the old root");
     return 0;
 }
 
-static int move(int root, struct bl_error *error)
+// MS_MOVE leaves the old root's mounts where they are, below the new one. A procfs or sysfs among them that nothing covers
+// would let a user namespace in the container mount a bare one of its own (mount_too_revealing() of the kernel).
+static int hide_old_mounts(int host_proc, int root, struct bl_error *error)
 {
+    char line[8192], path[4096] = "";
+    struct bl_fd_path link = bl_fd_path(root);
+    ssize_t size = readlink(link.text, path, sizeof path - 1);
+    int fd = openat(host_proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+    FILE *table = fd < 0 ? NULL : fdopen(fd, "r");
+    if (size <= 0 || !table) {
+        bl_close(&fd);
+        return bl_fail(error, errno, "/proc/self/mountinfo", NULL);
+    }
+    path[size] = 0;
+    while (fgets(line, sizeof line, table)) {
+        char target[4096], *dash = strstr(line, " - ");
+        if (!dash || sscanf(line, "%*d %*d %*s %*s %4095s", target) != 1)
+            continue;
+        bool reveals = strncmp(dash + 3, "proc ", 5) == 0 || strncmp(dash + 3, "sysfs ", 6) == 0;
+        bool inside = strncmp(target, path, (size_t)size) == 0 && (target[size] == '/' || !target[size]);
+        if (!reveals || inside)
+            continue;
+        // Nothing of this may reach the host. What is locked by a user namespace is covered instead.
+        (void)mount(NULL, target, NULL, MS_SLAVE | MS_REC, NULL);
+        if (umount2(target, MNT_DETACH) < 0 && errno != EINVAL && errno != EPERM && errno != ENOENT) {
+            int code = errno;
+            fclose(table);
+            return bl_fail(error, code, target, "detach");
+        }
+    }
+    fclose(table);
+    return 0;
+}
+
+static int move(int host_proc, int root, struct bl_error *error)
+{
+    if (hide_old_mounts(host_proc, root, error) < 0)
+        return -1;
     if (fchdir(root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
         return bl_fail(error, errno, NULL, "move the root");
+    return 0;
+}
+
+static int change_root(int root, struct bl_error *error)
+{
+    if (fchdir(root) < 0 || chroot(".") < 0)
+        return bl_fail(error, errno, NULL, "chroot");
     return 0;
 }
 
@@ -77,11 +132,18 @@ int bl_step_pivot_root(struct bl_launch *launch, const Berth__Launch__V1__PivotR
 {
     if (launch->root < 0)
         return bl_fail(error, EINVAL, NULL, "no root was opened");
-    if ((action->no_pivot ? move : pivot)(launch->root, error) < 0)
+    int entered = action->chroot_only ? change_root(launch->root, error)
+                  : action->no_pivot  ? move(launch->host_proc, launch->root, error)
+                                      : pivot(launch->root, error);
+    if (entered < 0)
         return -1;
     if (chdir("/") < 0)
         return bl_fail(error, errno, "/", NULL);
     bl_close(&launch->root);
+    launch->entered = true;
+    // The masks are made. Not until exec closes them: they are the host's as long as the process waits for its start.
+    bl_close(&launch->null_tree);
+    bl_close(&launch->mask_tree);
     int root = bl_root(launch, error);
     if (root < 0)
         return -1;

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Core
 internal import OCIRuntime
+internal import OCISpec
 
 /// The command line, for help and for what names no verb. A verb that is named is parsed by itself: only its own
 /// options are looked at, which is what keeps start-up short.
@@ -21,7 +22,10 @@ struct RootCommand: ParsableCommand {
 
 enum Version {
     static let number = "0.1.0"
-    static let text = "berth-oci version \(number)\nspec: 1.3.0"
+    /// The lines that engines look for in runc's.
+    static var text: String {
+        "\(OwnUser.programName) version \(number)\ncommit: v\(number)\nspec: \(RuntimeSpec.version)\nlibseccomp: \(SeccompProfile.libraryVersion)"
+    }
 }
 
 /// A verb of the command line, in a file of its own.
@@ -55,33 +59,51 @@ enum BerthOCI {
             Output.end(1)
         }
         if !globals.showVersion, let name = rest.first, let action = QuickArguments.action(name, rest.dropFirst()) {
-            return carryOut(globals, action)
+            return carryOut(globals, name, action)
         }
         guard !globals.showVersion, let name = rest.first, let type = Verbs.find(name) else {
-            RootCommand.main(globals.showVersion ? ["--version"] : Array(rest))
+            if !globals.showVersion, let name = rest.first, !name.hasPrefix("-"), name != "help" {
+                complain(UnknownVerb.text(name))
+                Output.end(1)
+            }
+            if globals.showVersion || !rest.allSatisfy({ ["-h", "--help"].contains($0) }) {
+                RootCommand.main(globals.showVersion ? ["--version"] : Array(rest))
+                return
+            }
+            Output.text(Help.text(RootCommand.self, nil))
             return
         }
         let verb: any Verb
         do {
-            verb = try parse(type, Array(rest.dropFirst()))
+            verb = try parse(name, type, Array(rest.dropFirst()))
         } catch {
-            type.exit(withError: error)
+            Help.exit(name, type, error)
         }
-        carryOut(globals, verb.perform)
+        carryOut(globals, name, verb.perform)
     }
 
-    private static func carryOut(_ globals: GlobalOptions, _ action: (GlobalOptions) throws -> Void) {
+    private static func carryOut(
+        _ globals: GlobalOptions, _ verb: String, _ action: (GlobalOptions) throws -> Void
+    ) {
         let log = Log(globals)
         ContainerRuntime.warn = { log.write("warning", $0) }
+        if globals.debug { ContainerRuntime.trace = { log.write("debug", $0) } }
         do {
             try action(globals)
         } catch {
             log.fail("\(error)")
-            Output.end(1)
+            // 1 to 254 are the process's own; an exec that came to none says so.
+            Output.end(verb == "exec" ? 255 : 1)
         }
     }
 
-    private static func parse<Command: Verb>(_ type: Command.Type, _ arguments: [String]) throws -> any Verb {
+    private static func parse<Command: Verb>(
+        _ name: String, _ type: Command.Type, _ arguments: [String]
+    ) throws -> any Verb {
+        if let flag = arguments.first, ["-h", "--help"].contains(flag) {
+            Output.text(Help.text(type, name))
+            Output.end(0)
+        }
         let parsed = try type.parseAsRoot(arguments)
         // --help parses as the built-in help command.
         guard let verb = parsed as? any Verb else {

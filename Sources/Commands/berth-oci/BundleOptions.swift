@@ -11,6 +11,9 @@ struct BundleOptions: ParsableArguments {
     @Option(help: "Unix socket that receives the master of the container's terminal.")
     var consoleSocket: String?
 
+    @Option(help: "Unix socket that receives a pidfd of the container's process.")
+    var pidfdSocket: String?
+
     @Option(help: "File to write the container's process ID to.")
     var pidFile: String?
 
@@ -33,6 +36,7 @@ struct BundleOptions: ParsableArguments {
         var options = RunOptions()
         options.consoleSocket = consoleSocket.map { GlobalOptions.absolute($0) }
         options.pidFile = pidFile.map { GlobalOptions.absolute($0) }
+        options.pidfdSocket = pidfdSocket.map { GlobalOptions.absolute($0) }
         options.preservedDescriptors = preserveFds
         options.noPivot = noPivot
         options.noNewKeyring = noNewKeyring

@@ -5,6 +5,8 @@ internal import SystemPackage
 /// runc's global options, which stand before the verb.
 struct GlobalOptions: Sendable {
     var root: FilePath
+    /// By --root, and not the default, which is made when it is needed.
+    var hasRoot = false
     var logFile: FilePath?
     var logFormat = LogFormat.text
     var debug = false
@@ -43,7 +45,9 @@ struct GlobalOptions: Sendable {
                 return next
             }
             switch name {
-            case "root": options.root = absolute(try value())
+            case "root":
+                options.root = absolute(try value())
+                options.hasRoot = true
             case "log": options.logFile = FilePath(try value())
             case "log-format":
                 let text = try value()

@@ -5,7 +5,7 @@ internal import SystemPackage
 /// What a verb prints.
 enum Output {
     static func json(_ value: some Encodable, pretty: Bool = true) throws {
-        line(String(decoding: try StrictJSON.encode(value, pretty: pretty), as: UTF8.self))
+        line(String(decoding: try StrictJSON.encode(value, pretty: pretty, sorted: false), as: UTF8.self))
     }
 
     static func line(_ text: String) {

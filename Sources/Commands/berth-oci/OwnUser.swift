@@ -13,6 +13,11 @@ enum OwnUser {
         return map.split(whereSeparator: \.isWhitespace).map { UInt32($0) } == [0, 0, UInt32.max]
     }
 
+    /// As it was called: whoever puts it in the place of runc gets answers in that name.
+    static var programName: String {
+        CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "berth-oci"
+    }
+
     static var workingDirectory: FilePath {
         guard let text = getcwd(nil, 0) else { return "/" }
         defer { free(text) }

@@ -41,7 +41,7 @@ struct QuickArguments {
         }
     }
 
-    static let bundleOptions = ["b:bundle", "console-socket", "pid-file", "preserve-fds"]
+    static let bundleOptions = ["b:bundle", "console-socket", "pid-file", "pidfd-socket", "preserve-fds"]
     static let bundleFlags = ["no-pivot", "no-new-keyring"]
 
     var bundle: BundleRequest? {
@@ -52,6 +52,7 @@ struct QuickArguments {
         }
         options.consoleSocket = values["console-socket"].map { GlobalOptions.absolute($0) }
         options.pidFile = values["pid-file"].map { GlobalOptions.absolute($0) }
+        options.pidfdSocket = values["pidfd-socket"].map { GlobalOptions.absolute($0) }
         options.noPivot = flags.contains("no-pivot")
         options.noNewKeyring = flags.contains("no-new-keyring")
         return BundleRequest(path: GlobalOptions.absolute(values["bundle"] ?? "."), options: options)

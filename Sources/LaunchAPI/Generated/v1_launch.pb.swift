@@ -110,379 +110,439 @@ public nonisolated struct Berth_Launch_V1_Plan: Sendable {
   fileprivate var _stdio: Berth_Launch_V1_Stdio? = nil
 }
 
-public nonisolated struct Berth_Launch_V1_Step: Sendable {
+public nonisolated struct Berth_Launch_V1_Step: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var place: Berth_Launch_V1_Place = .host
+  public var place: Berth_Launch_V1_Place {
+    get {_storage._place}
+    set {_uniqueStorage()._place = newValue}
+  }
 
   /// The step in its own words for errors and traces: "mount proc at /proc".
-  public var words: String = String()
+  public var words: String {
+    get {_storage._words}
+    set {_uniqueStorage()._words = newValue}
+  }
 
   /// An errno of such a step is written to the log and the plan goes on.
-  public var optional: Bool = false
+  public var optional: Bool {
+    get {_storage._optional}
+    set {_uniqueStorage()._optional = newValue}
+  }
 
-  public var action: Berth_Launch_V1_Step.OneOf_Action? = nil
+  public var action: OneOf_Action? {
+    get {return _storage._action}
+    set {_uniqueStorage()._action = newValue}
+  }
 
   public var makeDirectory: Berth_Launch_V1_MakeDirectory {
     get {
-      if case .makeDirectory(let v)? = action {return v}
+      if case .makeDirectory(let v)? = _storage._action {return v}
       return Berth_Launch_V1_MakeDirectory()
     }
-    set {action = .makeDirectory(newValue)}
+    set {_uniqueStorage()._action = .makeDirectory(newValue)}
   }
 
   public var writeFile: Berth_Launch_V1_WriteFile {
     get {
-      if case .writeFile(let v)? = action {return v}
+      if case .writeFile(let v)? = _storage._action {return v}
       return Berth_Launch_V1_WriteFile()
     }
-    set {action = .writeFile(newValue)}
+    set {_uniqueStorage()._action = .writeFile(newValue)}
   }
 
   public var joinNamespace: Berth_Launch_V1_JoinNamespace {
     get {
-      if case .joinNamespace(let v)? = action {return v}
+      if case .joinNamespace(let v)? = _storage._action {return v}
       return Berth_Launch_V1_JoinNamespace()
     }
-    set {action = .joinNamespace(newValue)}
+    set {_uniqueStorage()._action = .joinNamespace(newValue)}
   }
 
   public var clone: Berth_Launch_V1_Clone {
     get {
-      if case .clone(let v)? = action {return v}
+      if case .clone(let v)? = _storage._action {return v}
       return Berth_Launch_V1_Clone()
     }
-    set {action = .clone(newValue)}
+    set {_uniqueStorage()._action = .clone(newValue)}
   }
 
   public var unshare: Berth_Launch_V1_Unshare {
     get {
-      if case .unshare(let v)? = action {return v}
+      if case .unshare(let v)? = _storage._action {return v}
       return Berth_Launch_V1_Unshare()
     }
-    set {action = .unshare(newValue)}
+    set {_uniqueStorage()._action = .unshare(newValue)}
   }
 
   public var mapIds: Berth_Launch_V1_MapIDs {
     get {
-      if case .mapIds(let v)? = action {return v}
+      if case .mapIds(let v)? = _storage._action {return v}
       return Berth_Launch_V1_MapIDs()
     }
-    set {action = .mapIds(newValue)}
+    set {_uniqueStorage()._action = .mapIds(newValue)}
   }
 
   public var joinCgroup: Berth_Launch_V1_JoinCgroup {
     get {
-      if case .joinCgroup(let v)? = action {return v}
+      if case .joinCgroup(let v)? = _storage._action {return v}
       return Berth_Launch_V1_JoinCgroup()
     }
-    set {action = .joinCgroup(newValue)}
+    set {_uniqueStorage()._action = .joinCgroup(newValue)}
   }
 
   public var pinNamespace: Berth_Launch_V1_PinNamespace {
     get {
-      if case .pinNamespace(let v)? = action {return v}
+      if case .pinNamespace(let v)? = _storage._action {return v}
       return Berth_Launch_V1_PinNamespace()
     }
-    set {action = .pinNamespace(newValue)}
+    set {_uniqueStorage()._action = .pinNamespace(newValue)}
   }
 
   public var mount: Berth_Launch_V1_Mount {
     get {
-      if case .mount(let v)? = action {return v}
+      if case .mount(let v)? = _storage._action {return v}
       return Berth_Launch_V1_Mount()
     }
-    set {action = .mount(newValue)}
+    set {_uniqueStorage()._action = .mount(newValue)}
   }
 
   public var bindMount: Berth_Launch_V1_BindMount {
     get {
-      if case .bindMount(let v)? = action {return v}
+      if case .bindMount(let v)? = _storage._action {return v}
       return Berth_Launch_V1_BindMount()
     }
-    set {action = .bindMount(newValue)}
+    set {_uniqueStorage()._action = .bindMount(newValue)}
   }
 
   public var setMountAttributes: Berth_Launch_V1_SetMountAttributes {
     get {
-      if case .setMountAttributes(let v)? = action {return v}
+      if case .setMountAttributes(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetMountAttributes()
     }
-    set {action = .setMountAttributes(newValue)}
+    set {_uniqueStorage()._action = .setMountAttributes(newValue)}
   }
 
   public var setPropagation: Berth_Launch_V1_SetPropagation {
     get {
-      if case .setPropagation(let v)? = action {return v}
+      if case .setPropagation(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetPropagation()
     }
-    set {action = .setPropagation(newValue)}
+    set {_uniqueStorage()._action = .setPropagation(newValue)}
   }
 
   public var makeNode: Berth_Launch_V1_MakeNode {
     get {
-      if case .makeNode(let v)? = action {return v}
+      if case .makeNode(let v)? = _storage._action {return v}
       return Berth_Launch_V1_MakeNode()
     }
-    set {action = .makeNode(newValue)}
+    set {_uniqueStorage()._action = .makeNode(newValue)}
   }
 
   public var makeSymlink: Berth_Launch_V1_MakeSymlink {
     get {
-      if case .makeSymlink(let v)? = action {return v}
+      if case .makeSymlink(let v)? = _storage._action {return v}
       return Berth_Launch_V1_MakeSymlink()
     }
-    set {action = .makeSymlink(newValue)}
+    set {_uniqueStorage()._action = .makeSymlink(newValue)}
   }
 
   public var maskPath: Berth_Launch_V1_MaskPath {
     get {
-      if case .maskPath(let v)? = action {return v}
+      if case .maskPath(let v)? = _storage._action {return v}
       return Berth_Launch_V1_MaskPath()
     }
-    set {action = .maskPath(newValue)}
+    set {_uniqueStorage()._action = .maskPath(newValue)}
   }
 
   public var readonlyPath: Berth_Launch_V1_ReadonlyPath {
     get {
-      if case .readonlyPath(let v)? = action {return v}
+      if case .readonlyPath(let v)? = _storage._action {return v}
       return Berth_Launch_V1_ReadonlyPath()
     }
-    set {action = .readonlyPath(newValue)}
+    set {_uniqueStorage()._action = .readonlyPath(newValue)}
   }
 
   public var pivotRoot: Berth_Launch_V1_PivotRoot {
     get {
-      if case .pivotRoot(let v)? = action {return v}
+      if case .pivotRoot(let v)? = _storage._action {return v}
       return Berth_Launch_V1_PivotRoot()
     }
-    set {action = .pivotRoot(newValue)}
+    set {_uniqueStorage()._action = .pivotRoot(newValue)}
   }
 
   public var sysctl: Berth_Launch_V1_Sysctl {
     get {
-      if case .sysctl(let v)? = action {return v}
+      if case .sysctl(let v)? = _storage._action {return v}
       return Berth_Launch_V1_Sysctl()
     }
-    set {action = .sysctl(newValue)}
+    set {_uniqueStorage()._action = .sysctl(newValue)}
   }
 
   public var setHostname: Berth_Launch_V1_SetHostname {
     get {
-      if case .setHostname(let v)? = action {return v}
+      if case .setHostname(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetHostname()
     }
-    set {action = .setHostname(newValue)}
+    set {_uniqueStorage()._action = .setHostname(newValue)}
   }
 
   public var setDomainname: Berth_Launch_V1_SetDomainname {
     get {
-      if case .setDomainname(let v)? = action {return v}
+      if case .setDomainname(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetDomainname()
     }
-    set {action = .setDomainname(newValue)}
+    set {_uniqueStorage()._action = .setDomainname(newValue)}
   }
 
   public var setRlimit: Berth_Launch_V1_SetRlimit {
     get {
-      if case .setRlimit(let v)? = action {return v}
+      if case .setRlimit(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetRlimit()
     }
-    set {action = .setRlimit(newValue)}
+    set {_uniqueStorage()._action = .setRlimit(newValue)}
   }
 
   public var setCapabilities: Berth_Launch_V1_SetCapabilities {
     get {
-      if case .setCapabilities(let v)? = action {return v}
+      if case .setCapabilities(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetCapabilities()
     }
-    set {action = .setCapabilities(newValue)}
+    set {_uniqueStorage()._action = .setCapabilities(newValue)}
   }
 
   public var setUser: Berth_Launch_V1_SetUser {
     get {
-      if case .setUser(let v)? = action {return v}
+      if case .setUser(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetUser()
     }
-    set {action = .setUser(newValue)}
+    set {_uniqueStorage()._action = .setUser(newValue)}
   }
 
   public var setNoNewPrivileges: Berth_Launch_V1_SetNoNewPrivileges {
     get {
-      if case .setNoNewPrivileges(let v)? = action {return v}
+      if case .setNoNewPrivileges(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetNoNewPrivileges()
     }
-    set {action = .setNoNewPrivileges(newValue)}
+    set {_uniqueStorage()._action = .setNoNewPrivileges(newValue)}
   }
 
   public var installSeccomp: Berth_Launch_V1_InstallSeccomp {
     get {
-      if case .installSeccomp(let v)? = action {return v}
+      if case .installSeccomp(let v)? = _storage._action {return v}
       return Berth_Launch_V1_InstallSeccomp()
     }
-    set {action = .installSeccomp(newValue)}
+    set {_uniqueStorage()._action = .installSeccomp(newValue)}
   }
 
   public var setOomScore: Berth_Launch_V1_SetOomScore {
     get {
-      if case .setOomScore(let v)? = action {return v}
+      if case .setOomScore(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetOomScore()
     }
-    set {action = .setOomScore(newValue)}
+    set {_uniqueStorage()._action = .setOomScore(newValue)}
   }
 
   public var setupTerminal: Berth_Launch_V1_SetupTerminal {
     get {
-      if case .setupTerminal(let v)? = action {return v}
+      if case .setupTerminal(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetupTerminal()
     }
-    set {action = .setupTerminal(newValue)}
+    set {_uniqueStorage()._action = .setupTerminal(newValue)}
   }
 
   public var bindConsole: Berth_Launch_V1_BindConsole {
     get {
-      if case .bindConsole(let v)? = action {return v}
+      if case .bindConsole(let v)? = _storage._action {return v}
       return Berth_Launch_V1_BindConsole()
     }
-    set {action = .bindConsole(newValue)}
+    set {_uniqueStorage()._action = .bindConsole(newValue)}
   }
 
   public var changeDirectory: Berth_Launch_V1_ChangeDirectory {
     get {
-      if case .changeDirectory(let v)? = action {return v}
+      if case .changeDirectory(let v)? = _storage._action {return v}
       return Berth_Launch_V1_ChangeDirectory()
     }
-    set {action = .changeDirectory(newValue)}
+    set {_uniqueStorage()._action = .changeDirectory(newValue)}
   }
 
   public var setUmask: Berth_Launch_V1_SetUmask {
     get {
-      if case .setUmask(let v)? = action {return v}
+      if case .setUmask(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetUmask()
     }
-    set {action = .setUmask(newValue)}
+    set {_uniqueStorage()._action = .setUmask(newValue)}
   }
 
   public var runHook: Berth_Launch_V1_RunHook {
     get {
-      if case .runHook(let v)? = action {return v}
+      if case .runHook(let v)? = _storage._action {return v}
       return Berth_Launch_V1_RunHook()
     }
-    set {action = .runHook(newValue)}
+    set {_uniqueStorage()._action = .runHook(newValue)}
   }
 
   public var waitForStart: Berth_Launch_V1_WaitForStart {
     get {
-      if case .waitForStart(let v)? = action {return v}
+      if case .waitForStart(let v)? = _storage._action {return v}
       return Berth_Launch_V1_WaitForStart()
     }
-    set {action = .waitForStart(newValue)}
+    set {_uniqueStorage()._action = .waitForStart(newValue)}
   }
 
   public var closeDescriptors: Berth_Launch_V1_CloseDescriptors {
     get {
-      if case .closeDescriptors(let v)? = action {return v}
+      if case .closeDescriptors(let v)? = _storage._action {return v}
       return Berth_Launch_V1_CloseDescriptors()
     }
-    set {action = .closeDescriptors(newValue)}
+    set {_uniqueStorage()._action = .closeDescriptors(newValue)}
   }
 
   public var exec: Berth_Launch_V1_Exec {
     get {
-      if case .exec(let v)? = action {return v}
+      if case .exec(let v)? = _storage._action {return v}
       return Berth_Launch_V1_Exec()
     }
-    set {action = .exec(newValue)}
+    set {_uniqueStorage()._action = .exec(newValue)}
   }
 
   public var hold: Berth_Launch_V1_Hold {
     get {
-      if case .hold(let v)? = action {return v}
+      if case .hold(let v)? = _storage._action {return v}
       return Berth_Launch_V1_Hold()
     }
-    set {action = .hold(newValue)}
+    set {_uniqueStorage()._action = .hold(newValue)}
   }
 
   public var newSession: Berth_Launch_V1_NewSession {
     get {
-      if case .newSession(let v)? = action {return v}
+      if case .newSession(let v)? = _storage._action {return v}
       return Berth_Launch_V1_NewSession()
     }
-    set {action = .newSession(newValue)}
+    set {_uniqueStorage()._action = .newSession(newValue)}
   }
 
   public var createMountpoint: Berth_Launch_V1_CreateMountpoint {
     get {
-      if case .createMountpoint(let v)? = action {return v}
+      if case .createMountpoint(let v)? = _storage._action {return v}
       return Berth_Launch_V1_CreateMountpoint()
     }
-    set {action = .createMountpoint(newValue)}
+    set {_uniqueStorage()._action = .createMountpoint(newValue)}
   }
 
   public var setSecurityLabel: Berth_Launch_V1_SetSecurityLabel {
     get {
-      if case .setSecurityLabel(let v)? = action {return v}
+      if case .setSecurityLabel(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetSecurityLabel()
     }
-    set {action = .setSecurityLabel(newValue)}
+    set {_uniqueStorage()._action = .setSecurityLabel(newValue)}
   }
 
   public var setScheduler: Berth_Launch_V1_SetScheduler {
     get {
-      if case .setScheduler(let v)? = action {return v}
+      if case .setScheduler(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetScheduler()
     }
-    set {action = .setScheduler(newValue)}
+    set {_uniqueStorage()._action = .setScheduler(newValue)}
   }
 
   public var setIoPriority: Berth_Launch_V1_SetIOPriority {
     get {
-      if case .setIoPriority(let v)? = action {return v}
+      if case .setIoPriority(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetIOPriority()
     }
-    set {action = .setIoPriority(newValue)}
+    set {_uniqueStorage()._action = .setIoPriority(newValue)}
   }
 
   public var setPersonality: Berth_Launch_V1_SetPersonality {
     get {
-      if case .setPersonality(let v)? = action {return v}
+      if case .setPersonality(let v)? = _storage._action {return v}
       return Berth_Launch_V1_SetPersonality()
     }
-    set {action = .setPersonality(newValue)}
+    set {_uniqueStorage()._action = .setPersonality(newValue)}
   }
 
   public var newKeyring: Berth_Launch_V1_NewKeyring {
     get {
-      if case .newKeyring(let v)? = action {return v}
+      if case .newKeyring(let v)? = _storage._action {return v}
       return Berth_Launch_V1_NewKeyring()
     }
-    set {action = .newKeyring(newValue)}
+    set {_uniqueStorage()._action = .newKeyring(newValue)}
   }
 
   public var bringUpLoopback: Berth_Launch_V1_BringUpLoopback {
     get {
-      if case .bringUpLoopback(let v)? = action {return v}
+      if case .bringUpLoopback(let v)? = _storage._action {return v}
       return Berth_Launch_V1_BringUpLoopback()
     }
-    set {action = .bringUpLoopback(newValue)}
+    set {_uniqueStorage()._action = .bringUpLoopback(newValue)}
   }
 
   public var openRoot: Berth_Launch_V1_OpenRoot {
     get {
-      if case .openRoot(let v)? = action {return v}
+      if case .openRoot(let v)? = _storage._action {return v}
       return Berth_Launch_V1_OpenRoot()
     }
-    set {action = .openRoot(newValue)}
+    set {_uniqueStorage()._action = .openRoot(newValue)}
   }
 
   public var moveLinks: Berth_Launch_V1_MoveLinks {
     get {
-      if case .moveLinks(let v)? = action {return v}
+      if case .moveLinks(let v)? = _storage._action {return v}
       return Berth_Launch_V1_MoveLinks()
     }
-    set {action = .moveLinks(newValue)}
+    set {_uniqueStorage()._action = .moveLinks(newValue)}
+  }
+
+  public var setTimeOffsets: Berth_Launch_V1_SetTimeOffsets {
+    get {
+      if case .setTimeOffsets(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_SetTimeOffsets()
+    }
+    set {_uniqueStorage()._action = .setTimeOffsets(newValue)}
+  }
+
+  public var enterTimeNamespace: Berth_Launch_V1_EnterTimeNamespace {
+    get {
+      if case .enterTimeNamespace(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_EnterTimeNamespace()
+    }
+    set {_uniqueStorage()._action = .enterTimeNamespace(newValue)}
+  }
+
+  public var setCpuAffinity: Berth_Launch_V1_SetCPUAffinity {
+    get {
+      if case .setCpuAffinity(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_SetCPUAffinity()
+    }
+    set {_uniqueStorage()._action = .setCpuAffinity(newValue)}
+  }
+
+  public var setMemoryPolicy: Berth_Launch_V1_SetMemoryPolicy {
+    get {
+      if case .setMemoryPolicy(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_SetMemoryPolicy()
+    }
+    set {_uniqueStorage()._action = .setMemoryPolicy(newValue)}
+  }
+
+  public var findHome: Berth_Launch_V1_FindHome {
+    get {
+      if case .findHome(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_FindHome()
+    }
+    set {_uniqueStorage()._action = .findHome(newValue)}
+  }
+
+  public var joinResctrl: Berth_Launch_V1_JoinResctrl {
+    get {
+      if case .joinResctrl(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_JoinResctrl()
+    }
+    set {_uniqueStorage()._action = .joinResctrl(newValue)}
   }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -533,10 +593,18 @@ public nonisolated struct Berth_Launch_V1_Step: Sendable {
     case bringUpLoopback(Berth_Launch_V1_BringUpLoopback)
     case openRoot(Berth_Launch_V1_OpenRoot)
     case moveLinks(Berth_Launch_V1_MoveLinks)
+    case setTimeOffsets(Berth_Launch_V1_SetTimeOffsets)
+    case enterTimeNamespace(Berth_Launch_V1_EnterTimeNamespace)
+    case setCpuAffinity(Berth_Launch_V1_SetCPUAffinity)
+    case setMemoryPolicy(Berth_Launch_V1_SetMemoryPolicy)
+    case findHome(Berth_Launch_V1_FindHome)
+    case joinResctrl(Berth_Launch_V1_JoinResctrl)
 
   }
 
   public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// mkdir -p of a host path (cgroup directories). Directories that this step made are removed if a later step fails.
@@ -658,6 +726,106 @@ public nonisolated struct Berth_Launch_V1_IDMap: Sendable {
   public init() {}
 }
 
+/// HOST, after the child's `unshare` of a time namespace and before its `enter_time_namespace`: the clocks' offsets of what
+/// it unshared.
+public nonisolated struct Berth_Launch_V1_SetTimeOffsets: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var offsets: [Berth_Launch_V1_TimeOffset] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Berth_Launch_V1_TimeOffset: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "monotonic" or "boottime".
+  public var clock: String = String()
+
+  public var seconds: Int64 = 0
+
+  public var nanoseconds: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// CHILD: into the time namespace that it unshared (which takes only children in by itself).
+public nonisolated struct Berth_Launch_V1_EnterTimeNamespace: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// CHILD: the CPUs that the process may run on, as far as its cpuset has them.
+public nonisolated struct Berth_Launch_V1_SetCPUAffinity: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Bit N of byte N/8 is CPU N; empty: every CPU.
+  public var mask: Data = Data()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// CHILD: set_mempolicy(2).
+public nonisolated struct Berth_Launch_V1_SetMemoryPolicy: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// MPOL_* mode and MPOL_F_* flags or'ed.
+  public var mode: UInt32 = 0
+
+  /// Bit N of byte N/8 is node N.
+  public var nodes: Data = Data()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// CHILD: HOME by the container's /etc/passwd, "/" for a user that is not in it; added to the environment of `exec`, and of
+/// hooks that inherit it, where there is none that is not empty.
+public nonisolated struct Berth_Launch_V1_FindHome: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var uid: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// HOST, after `clone`: the child's PID is written to DIRECTORY/tasks of resctrl.
+public nonisolated struct Berth_Launch_V1_JoinResctrl: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var directory: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 /// HOST (after `clone`): writes the child's PID to DIRECTORY/cgroup.procs. CHILD, in the host's mount namespace still: the
 /// process writes itself to DIRECTORY/tasks of cgroup v1 (which spares the kernel's global lock, and so a millisecond
 /// and more) or DIRECTORY/cgroup.procs of v2.
@@ -702,6 +870,9 @@ public nonisolated struct Berth_Launch_V1_OpenRoot: Sendable {
 
   public var readonly: Bool = false
 
+  /// Opened as it is, without a mount of its own: the process shares the mount namespace of its caller.
+  public var plain: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -730,6 +901,9 @@ public nonisolated struct Berth_Launch_V1_Mount: Sendable {
 
   /// Host's overlayfs for /, mounted at a host path before `open_root`.
   public var onHost: Bool = false
+
+  /// The mode of the directory that it covers, where an earlier step did not make that.
+  public var inheritMode: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -763,7 +937,64 @@ public nonisolated struct Berth_Launch_V1_BindMount: Sendable {
 
   public var gids: [Berth_Launch_V1_IDMap] = []
 
+  public var opener: Berth_Launch_V1_BindMount.Opener = .byChild
+
+  /// Makes the target, parents too (0755): a directory or a file as the source is one.
+  public var makeTarget: Bool = false
+
+  /// `uids` and `gids` hold for the mounts below it too.
+  public var recursiveMappings: Bool = false
+
+  /// The user namespace whose mappings hold, where there are no `uids`; empty: that of the child.
+  public var mappingsPath: String = String()
+
+  public var mappedAsChild: Bool = false
+
+  /// Of `clear_attributes`, those that may not be cleared where the source has them: a user namespace may not undo them.
+  public var lockedAttributes: UInt64 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// Who opens `source`: the child of a user namespace has no right to paths of the host, and none to map ids.
+  public nonisolated enum Opener: SwiftProtobuf.Enum, Swift.CaseIterable {
+    public typealias RawValue = Int
+    case byChild // = 0
+    case byHost // = 1
+
+    /// By the launcher in the child's mount namespace: the source lies in what the plan mounted.
+    case byHostInChild // = 2
+    case UNRECOGNIZED(Int)
+
+    public init() {
+      self = .byChild
+    }
+
+    public init?(rawValue: Int) {
+      switch rawValue {
+      case 0: self = .byChild
+      case 1: self = .byHost
+      case 2: self = .byHostInChild
+      default: self = .UNRECOGNIZED(rawValue)
+      }
+    }
+
+    public var rawValue: Int {
+      switch self {
+      case .byChild: return 0
+      case .byHost: return 1
+      case .byHostInChild: return 2
+      case .UNRECOGNIZED(let i): return i
+      }
+    }
+
+    // The compiler won't synthesize support with the UNRECOGNIZED case.
+    public static let allCases: [Berth_Launch_V1_BindMount.Opener] = [
+      .byChild,
+      .byHost,
+      .byHostInChild,
+    ]
+
+  }
 
   public init() {}
 }
@@ -938,6 +1169,9 @@ public nonisolated struct Berth_Launch_V1_PivotRoot: Sendable {
 
   public var readonly: Bool = false
 
+  /// chroot(2) alone: the process shares the mount namespace of its caller.
+  public var chrootOnly: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1102,6 +1336,9 @@ public nonisolated struct Berth_Launch_V1_SetupTerminal: Sendable {
   /// master of the container; of an exec'ed process, and where there is no monitor, it comes with Created.
   public var consoleSocket: String = String()
 
+  /// Lines end in a line feed alone (ONLCR off), as the process wrote them: what a pipe or a file of the caller gets.
+  public var plainLineEnds: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1161,6 +1398,9 @@ public nonisolated struct Berth_Launch_V1_RunHook: Sendable {
   public var stateBeforePid: Data = Data()
 
   public var stateAfterPid: Data = Data()
+
+  /// The environment is that of `exec`.
+  public var inheritEnvironment: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2038,812 +2278,956 @@ nonisolated extension Berth_Launch_V1_Plan: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Berth_Launch_V1_Step: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Step"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}place\0\u{1}words\0\u{1}optional\0\u{4}\u{7}make_directory\0\u{3}write_file\0\u{3}join_namespace\0\u{1}clone\0\u{1}unshare\0\u{3}map_ids\0\u{3}join_cgroup\0\u{3}pin_namespace\0\u{2}\u{3}mount\0\u{3}bind_mount\0\u{3}set_mount_attributes\0\u{3}set_propagation\0\u{3}make_node\0\u{3}make_symlink\0\u{3}mask_path\0\u{3}readonly_path\0\u{3}pivot_root\0\u{1}sysctl\0\u{3}set_hostname\0\u{3}set_domainname\0\u{3}set_rlimit\0\u{3}set_capabilities\0\u{3}set_user\0\u{3}set_no_new_privileges\0\u{3}install_seccomp\0\u{3}set_oom_score\0\u{3}setup_terminal\0\u{3}bind_console\0\u{3}change_directory\0\u{3}set_umask\0\u{3}run_hook\0\u{3}wait_for_start\0\u{3}close_descriptors\0\u{1}exec\0\u{1}hold\0\u{3}new_session\0\u{3}create_mountpoint\0\u{3}set_security_label\0\u{3}set_scheduler\0\u{3}set_io_priority\0\u{3}set_personality\0\u{3}new_keyring\0\u{3}bring_up_loopback\0\u{3}open_root\0\u{3}move_links\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}place\0\u{1}words\0\u{1}optional\0\u{4}\u{7}make_directory\0\u{3}write_file\0\u{3}join_namespace\0\u{1}clone\0\u{1}unshare\0\u{3}map_ids\0\u{3}join_cgroup\0\u{3}pin_namespace\0\u{2}\u{3}mount\0\u{3}bind_mount\0\u{3}set_mount_attributes\0\u{3}set_propagation\0\u{3}make_node\0\u{3}make_symlink\0\u{3}mask_path\0\u{3}readonly_path\0\u{3}pivot_root\0\u{1}sysctl\0\u{3}set_hostname\0\u{3}set_domainname\0\u{3}set_rlimit\0\u{3}set_capabilities\0\u{3}set_user\0\u{3}set_no_new_privileges\0\u{3}install_seccomp\0\u{3}set_oom_score\0\u{3}setup_terminal\0\u{3}bind_console\0\u{3}change_directory\0\u{3}set_umask\0\u{3}run_hook\0\u{3}wait_for_start\0\u{3}close_descriptors\0\u{1}exec\0\u{1}hold\0\u{3}new_session\0\u{3}create_mountpoint\0\u{3}set_security_label\0\u{3}set_scheduler\0\u{3}set_io_priority\0\u{3}set_personality\0\u{3}new_keyring\0\u{3}bring_up_loopback\0\u{3}open_root\0\u{3}move_links\0\u{3}set_time_offsets\0\u{3}enter_time_namespace\0\u{3}set_cpu_affinity\0\u{3}set_memory_policy\0\u{3}find_home\0\u{3}join_resctrl\0")
+
+  fileprivate class _StorageClass {
+    var _place: Berth_Launch_V1_Place = .host
+    var _words: String = String()
+    var _optional: Bool = false
+    var _action: Berth_Launch_V1_Step.OneOf_Action?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _place = source._place
+      _words = source._words
+      _optional = source._optional
+      _action = source._action
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularEnumField(value: &self.place) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.words) }()
-      case 3: try { try decoder.decodeSingularBoolField(value: &self.optional) }()
-      case 10: try {
-        var v: Berth_Launch_V1_MakeDirectory?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .makeDirectory(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularEnumField(value: &_storage._place) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._words) }()
+        case 3: try { try decoder.decodeSingularBoolField(value: &_storage._optional) }()
+        case 10: try {
+          var v: Berth_Launch_V1_MakeDirectory?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .makeDirectory(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .makeDirectory(v)
+          }
+        }()
+        case 11: try {
+          var v: Berth_Launch_V1_WriteFile?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .writeFile(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .writeFile(v)
+          }
+        }()
+        case 12: try {
+          var v: Berth_Launch_V1_JoinNamespace?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .joinNamespace(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .joinNamespace(v)
+          }
+        }()
+        case 13: try {
+          var v: Berth_Launch_V1_Clone?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .clone(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .clone(v)
+          }
+        }()
+        case 14: try {
+          var v: Berth_Launch_V1_Unshare?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .unshare(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .unshare(v)
+          }
+        }()
+        case 15: try {
+          var v: Berth_Launch_V1_MapIDs?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .mapIds(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .mapIds(v)
+          }
+        }()
+        case 16: try {
+          var v: Berth_Launch_V1_JoinCgroup?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .joinCgroup(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .joinCgroup(v)
+          }
+        }()
+        case 17: try {
+          var v: Berth_Launch_V1_PinNamespace?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .pinNamespace(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .pinNamespace(v)
+          }
+        }()
+        case 20: try {
+          var v: Berth_Launch_V1_Mount?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .mount(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .mount(v)
+          }
+        }()
+        case 21: try {
+          var v: Berth_Launch_V1_BindMount?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .bindMount(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .bindMount(v)
+          }
+        }()
+        case 22: try {
+          var v: Berth_Launch_V1_SetMountAttributes?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setMountAttributes(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setMountAttributes(v)
+          }
+        }()
+        case 23: try {
+          var v: Berth_Launch_V1_SetPropagation?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setPropagation(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setPropagation(v)
+          }
+        }()
+        case 24: try {
+          var v: Berth_Launch_V1_MakeNode?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .makeNode(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .makeNode(v)
+          }
+        }()
+        case 25: try {
+          var v: Berth_Launch_V1_MakeSymlink?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .makeSymlink(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .makeSymlink(v)
+          }
+        }()
+        case 26: try {
+          var v: Berth_Launch_V1_MaskPath?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .maskPath(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .maskPath(v)
+          }
+        }()
+        case 27: try {
+          var v: Berth_Launch_V1_ReadonlyPath?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .readonlyPath(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .readonlyPath(v)
+          }
+        }()
+        case 28: try {
+          var v: Berth_Launch_V1_PivotRoot?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .pivotRoot(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .pivotRoot(v)
+          }
+        }()
+        case 29: try {
+          var v: Berth_Launch_V1_Sysctl?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .sysctl(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .sysctl(v)
+          }
+        }()
+        case 30: try {
+          var v: Berth_Launch_V1_SetHostname?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setHostname(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setHostname(v)
+          }
+        }()
+        case 31: try {
+          var v: Berth_Launch_V1_SetDomainname?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setDomainname(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setDomainname(v)
+          }
+        }()
+        case 32: try {
+          var v: Berth_Launch_V1_SetRlimit?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setRlimit(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setRlimit(v)
+          }
+        }()
+        case 33: try {
+          var v: Berth_Launch_V1_SetCapabilities?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setCapabilities(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setCapabilities(v)
+          }
+        }()
+        case 34: try {
+          var v: Berth_Launch_V1_SetUser?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setUser(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setUser(v)
+          }
+        }()
+        case 35: try {
+          var v: Berth_Launch_V1_SetNoNewPrivileges?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setNoNewPrivileges(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setNoNewPrivileges(v)
+          }
+        }()
+        case 36: try {
+          var v: Berth_Launch_V1_InstallSeccomp?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .installSeccomp(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .installSeccomp(v)
+          }
+        }()
+        case 37: try {
+          var v: Berth_Launch_V1_SetOomScore?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setOomScore(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setOomScore(v)
+          }
+        }()
+        case 38: try {
+          var v: Berth_Launch_V1_SetupTerminal?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setupTerminal(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setupTerminal(v)
+          }
+        }()
+        case 39: try {
+          var v: Berth_Launch_V1_BindConsole?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .bindConsole(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .bindConsole(v)
+          }
+        }()
+        case 40: try {
+          var v: Berth_Launch_V1_ChangeDirectory?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .changeDirectory(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .changeDirectory(v)
+          }
+        }()
+        case 41: try {
+          var v: Berth_Launch_V1_SetUmask?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setUmask(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setUmask(v)
+          }
+        }()
+        case 42: try {
+          var v: Berth_Launch_V1_RunHook?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .runHook(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .runHook(v)
+          }
+        }()
+        case 43: try {
+          var v: Berth_Launch_V1_WaitForStart?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .waitForStart(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .waitForStart(v)
+          }
+        }()
+        case 44: try {
+          var v: Berth_Launch_V1_CloseDescriptors?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .closeDescriptors(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .closeDescriptors(v)
+          }
+        }()
+        case 45: try {
+          var v: Berth_Launch_V1_Exec?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .exec(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .exec(v)
+          }
+        }()
+        case 46: try {
+          var v: Berth_Launch_V1_Hold?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .hold(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .hold(v)
+          }
+        }()
+        case 47: try {
+          var v: Berth_Launch_V1_NewSession?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .newSession(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .newSession(v)
+          }
+        }()
+        case 48: try {
+          var v: Berth_Launch_V1_CreateMountpoint?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .createMountpoint(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .createMountpoint(v)
+          }
+        }()
+        case 49: try {
+          var v: Berth_Launch_V1_SetSecurityLabel?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setSecurityLabel(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setSecurityLabel(v)
+          }
+        }()
+        case 50: try {
+          var v: Berth_Launch_V1_SetScheduler?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setScheduler(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setScheduler(v)
+          }
+        }()
+        case 51: try {
+          var v: Berth_Launch_V1_SetIOPriority?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setIoPriority(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setIoPriority(v)
+          }
+        }()
+        case 52: try {
+          var v: Berth_Launch_V1_SetPersonality?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setPersonality(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setPersonality(v)
+          }
+        }()
+        case 53: try {
+          var v: Berth_Launch_V1_NewKeyring?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .newKeyring(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .newKeyring(v)
+          }
+        }()
+        case 54: try {
+          var v: Berth_Launch_V1_BringUpLoopback?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .bringUpLoopback(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .bringUpLoopback(v)
+          }
+        }()
+        case 55: try {
+          var v: Berth_Launch_V1_OpenRoot?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .openRoot(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .openRoot(v)
+          }
+        }()
+        case 56: try {
+          var v: Berth_Launch_V1_MoveLinks?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .moveLinks(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .moveLinks(v)
+          }
+        }()
+        case 57: try {
+          var v: Berth_Launch_V1_SetTimeOffsets?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setTimeOffsets(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setTimeOffsets(v)
+          }
+        }()
+        case 58: try {
+          var v: Berth_Launch_V1_EnterTimeNamespace?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .enterTimeNamespace(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .enterTimeNamespace(v)
+          }
+        }()
+        case 59: try {
+          var v: Berth_Launch_V1_SetCPUAffinity?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setCpuAffinity(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setCpuAffinity(v)
+          }
+        }()
+        case 60: try {
+          var v: Berth_Launch_V1_SetMemoryPolicy?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .setMemoryPolicy(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .setMemoryPolicy(v)
+          }
+        }()
+        case 61: try {
+          var v: Berth_Launch_V1_FindHome?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .findHome(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .findHome(v)
+          }
+        }()
+        case 62: try {
+          var v: Berth_Launch_V1_JoinResctrl?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .joinResctrl(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .joinResctrl(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .makeDirectory(v)
-        }
-      }()
-      case 11: try {
-        var v: Berth_Launch_V1_WriteFile?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .writeFile(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .writeFile(v)
-        }
-      }()
-      case 12: try {
-        var v: Berth_Launch_V1_JoinNamespace?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .joinNamespace(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .joinNamespace(v)
-        }
-      }()
-      case 13: try {
-        var v: Berth_Launch_V1_Clone?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .clone(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .clone(v)
-        }
-      }()
-      case 14: try {
-        var v: Berth_Launch_V1_Unshare?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .unshare(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .unshare(v)
-        }
-      }()
-      case 15: try {
-        var v: Berth_Launch_V1_MapIDs?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .mapIds(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .mapIds(v)
-        }
-      }()
-      case 16: try {
-        var v: Berth_Launch_V1_JoinCgroup?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .joinCgroup(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .joinCgroup(v)
-        }
-      }()
-      case 17: try {
-        var v: Berth_Launch_V1_PinNamespace?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .pinNamespace(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .pinNamespace(v)
-        }
-      }()
-      case 20: try {
-        var v: Berth_Launch_V1_Mount?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .mount(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .mount(v)
-        }
-      }()
-      case 21: try {
-        var v: Berth_Launch_V1_BindMount?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .bindMount(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .bindMount(v)
-        }
-      }()
-      case 22: try {
-        var v: Berth_Launch_V1_SetMountAttributes?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setMountAttributes(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setMountAttributes(v)
-        }
-      }()
-      case 23: try {
-        var v: Berth_Launch_V1_SetPropagation?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setPropagation(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setPropagation(v)
-        }
-      }()
-      case 24: try {
-        var v: Berth_Launch_V1_MakeNode?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .makeNode(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .makeNode(v)
-        }
-      }()
-      case 25: try {
-        var v: Berth_Launch_V1_MakeSymlink?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .makeSymlink(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .makeSymlink(v)
-        }
-      }()
-      case 26: try {
-        var v: Berth_Launch_V1_MaskPath?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .maskPath(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .maskPath(v)
-        }
-      }()
-      case 27: try {
-        var v: Berth_Launch_V1_ReadonlyPath?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .readonlyPath(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .readonlyPath(v)
-        }
-      }()
-      case 28: try {
-        var v: Berth_Launch_V1_PivotRoot?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .pivotRoot(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .pivotRoot(v)
-        }
-      }()
-      case 29: try {
-        var v: Berth_Launch_V1_Sysctl?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .sysctl(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .sysctl(v)
-        }
-      }()
-      case 30: try {
-        var v: Berth_Launch_V1_SetHostname?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setHostname(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setHostname(v)
-        }
-      }()
-      case 31: try {
-        var v: Berth_Launch_V1_SetDomainname?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setDomainname(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setDomainname(v)
-        }
-      }()
-      case 32: try {
-        var v: Berth_Launch_V1_SetRlimit?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setRlimit(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setRlimit(v)
-        }
-      }()
-      case 33: try {
-        var v: Berth_Launch_V1_SetCapabilities?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setCapabilities(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setCapabilities(v)
-        }
-      }()
-      case 34: try {
-        var v: Berth_Launch_V1_SetUser?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setUser(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setUser(v)
-        }
-      }()
-      case 35: try {
-        var v: Berth_Launch_V1_SetNoNewPrivileges?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setNoNewPrivileges(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setNoNewPrivileges(v)
-        }
-      }()
-      case 36: try {
-        var v: Berth_Launch_V1_InstallSeccomp?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .installSeccomp(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .installSeccomp(v)
-        }
-      }()
-      case 37: try {
-        var v: Berth_Launch_V1_SetOomScore?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setOomScore(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setOomScore(v)
-        }
-      }()
-      case 38: try {
-        var v: Berth_Launch_V1_SetupTerminal?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setupTerminal(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setupTerminal(v)
-        }
-      }()
-      case 39: try {
-        var v: Berth_Launch_V1_BindConsole?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .bindConsole(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .bindConsole(v)
-        }
-      }()
-      case 40: try {
-        var v: Berth_Launch_V1_ChangeDirectory?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .changeDirectory(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .changeDirectory(v)
-        }
-      }()
-      case 41: try {
-        var v: Berth_Launch_V1_SetUmask?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setUmask(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setUmask(v)
-        }
-      }()
-      case 42: try {
-        var v: Berth_Launch_V1_RunHook?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .runHook(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .runHook(v)
-        }
-      }()
-      case 43: try {
-        var v: Berth_Launch_V1_WaitForStart?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .waitForStart(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .waitForStart(v)
-        }
-      }()
-      case 44: try {
-        var v: Berth_Launch_V1_CloseDescriptors?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .closeDescriptors(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .closeDescriptors(v)
-        }
-      }()
-      case 45: try {
-        var v: Berth_Launch_V1_Exec?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .exec(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .exec(v)
-        }
-      }()
-      case 46: try {
-        var v: Berth_Launch_V1_Hold?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .hold(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .hold(v)
-        }
-      }()
-      case 47: try {
-        var v: Berth_Launch_V1_NewSession?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .newSession(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .newSession(v)
-        }
-      }()
-      case 48: try {
-        var v: Berth_Launch_V1_CreateMountpoint?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .createMountpoint(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .createMountpoint(v)
-        }
-      }()
-      case 49: try {
-        var v: Berth_Launch_V1_SetSecurityLabel?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setSecurityLabel(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setSecurityLabel(v)
-        }
-      }()
-      case 50: try {
-        var v: Berth_Launch_V1_SetScheduler?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setScheduler(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setScheduler(v)
-        }
-      }()
-      case 51: try {
-        var v: Berth_Launch_V1_SetIOPriority?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setIoPriority(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setIoPriority(v)
-        }
-      }()
-      case 52: try {
-        var v: Berth_Launch_V1_SetPersonality?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .setPersonality(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .setPersonality(v)
-        }
-      }()
-      case 53: try {
-        var v: Berth_Launch_V1_NewKeyring?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .newKeyring(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .newKeyring(v)
-        }
-      }()
-      case 54: try {
-        var v: Berth_Launch_V1_BringUpLoopback?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .bringUpLoopback(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .bringUpLoopback(v)
-        }
-      }()
-      case 55: try {
-        var v: Berth_Launch_V1_OpenRoot?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .openRoot(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .openRoot(v)
-        }
-      }()
-      case 56: try {
-        var v: Berth_Launch_V1_MoveLinks?
-        var hadOneofValue = false
-        if let current = self.action {
-          hadOneofValue = true
-          if case .moveLinks(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.action = .moveLinks(v)
-        }
-      }()
-      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.place != .host {
-      try visitor.visitSingularEnumField(value: self.place, fieldNumber: 1)
-    }
-    if !self.words.isEmpty {
-      try visitor.visitSingularStringField(value: self.words, fieldNumber: 2)
-    }
-    if self.optional != false {
-      try visitor.visitSingularBoolField(value: self.optional, fieldNumber: 3)
-    }
-    switch self.action {
-    case .makeDirectory?: try {
-      guard case .makeDirectory(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .writeFile?: try {
-      guard case .writeFile(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case .joinNamespace?: try {
-      guard case .joinNamespace(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-    }()
-    case .clone?: try {
-      guard case .clone(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-    }()
-    case .unshare?: try {
-      guard case .unshare(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-    }()
-    case .mapIds?: try {
-      guard case .mapIds(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    }()
-    case .joinCgroup?: try {
-      guard case .joinCgroup(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .pinNamespace?: try {
-      guard case .pinNamespace(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .mount?: try {
-      guard case .mount(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-    }()
-    case .bindMount?: try {
-      guard case .bindMount(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
-    }()
-    case .setMountAttributes?: try {
-      guard case .setMountAttributes(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
-    }()
-    case .setPropagation?: try {
-      guard case .setPropagation(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
-    }()
-    case .makeNode?: try {
-      guard case .makeNode(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
-    }()
-    case .makeSymlink?: try {
-      guard case .makeSymlink(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
-    }()
-    case .maskPath?: try {
-      guard case .maskPath(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
-    }()
-    case .readonlyPath?: try {
-      guard case .readonlyPath(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
-    }()
-    case .pivotRoot?: try {
-      guard case .pivotRoot(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
-    }()
-    case .sysctl?: try {
-      guard case .sysctl(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
-    }()
-    case .setHostname?: try {
-      guard case .setHostname(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
-    }()
-    case .setDomainname?: try {
-      guard case .setDomainname(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
-    }()
-    case .setRlimit?: try {
-      guard case .setRlimit(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
-    }()
-    case .setCapabilities?: try {
-      guard case .setCapabilities(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
-    }()
-    case .setUser?: try {
-      guard case .setUser(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
-    }()
-    case .setNoNewPrivileges?: try {
-      guard case .setNoNewPrivileges(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
-    }()
-    case .installSeccomp?: try {
-      guard case .installSeccomp(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
-    }()
-    case .setOomScore?: try {
-      guard case .setOomScore(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 37)
-    }()
-    case .setupTerminal?: try {
-      guard case .setupTerminal(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 38)
-    }()
-    case .bindConsole?: try {
-      guard case .bindConsole(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 39)
-    }()
-    case .changeDirectory?: try {
-      guard case .changeDirectory(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
-    }()
-    case .setUmask?: try {
-      guard case .setUmask(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
-    }()
-    case .runHook?: try {
-      guard case .runHook(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
-    }()
-    case .waitForStart?: try {
-      guard case .waitForStart(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 43)
-    }()
-    case .closeDescriptors?: try {
-      guard case .closeDescriptors(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 44)
-    }()
-    case .exec?: try {
-      guard case .exec(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 45)
-    }()
-    case .hold?: try {
-      guard case .hold(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 46)
-    }()
-    case .newSession?: try {
-      guard case .newSession(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 47)
-    }()
-    case .createMountpoint?: try {
-      guard case .createMountpoint(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
-    }()
-    case .setSecurityLabel?: try {
-      guard case .setSecurityLabel(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
-    }()
-    case .setScheduler?: try {
-      guard case .setScheduler(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
-    }()
-    case .setIoPriority?: try {
-      guard case .setIoPriority(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
-    }()
-    case .setPersonality?: try {
-      guard case .setPersonality(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
-    }()
-    case .newKeyring?: try {
-      guard case .newKeyring(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
-    }()
-    case .bringUpLoopback?: try {
-      guard case .bringUpLoopback(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 54)
-    }()
-    case .openRoot?: try {
-      guard case .openRoot(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 55)
-    }()
-    case .moveLinks?: try {
-      guard case .moveLinks(let v)? = self.action else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 56)
-    }()
-    case nil: break
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._place != .host {
+        try visitor.visitSingularEnumField(value: _storage._place, fieldNumber: 1)
+      }
+      if !_storage._words.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._words, fieldNumber: 2)
+      }
+      if _storage._optional != false {
+        try visitor.visitSingularBoolField(value: _storage._optional, fieldNumber: 3)
+      }
+      switch _storage._action {
+      case .makeDirectory?: try {
+        guard case .makeDirectory(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .writeFile?: try {
+        guard case .writeFile(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .joinNamespace?: try {
+        guard case .joinNamespace(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      }()
+      case .clone?: try {
+        guard case .clone(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      }()
+      case .unshare?: try {
+        guard case .unshare(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .mapIds?: try {
+        guard case .mapIds(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .joinCgroup?: try {
+        guard case .joinCgroup(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .pinNamespace?: try {
+        guard case .pinNamespace(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .mount?: try {
+        guard case .mount(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+      }()
+      case .bindMount?: try {
+        guard case .bindMount(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+      }()
+      case .setMountAttributes?: try {
+        guard case .setMountAttributes(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+      }()
+      case .setPropagation?: try {
+        guard case .setPropagation(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
+      }()
+      case .makeNode?: try {
+        guard case .makeNode(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
+      }()
+      case .makeSymlink?: try {
+        guard case .makeSymlink(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+      }()
+      case .maskPath?: try {
+        guard case .maskPath(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
+      }()
+      case .readonlyPath?: try {
+        guard case .readonlyPath(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
+      }()
+      case .pivotRoot?: try {
+        guard case .pivotRoot(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
+      }()
+      case .sysctl?: try {
+        guard case .sysctl(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+      }()
+      case .setHostname?: try {
+        guard case .setHostname(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+      }()
+      case .setDomainname?: try {
+        guard case .setDomainname(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+      }()
+      case .setRlimit?: try {
+        guard case .setRlimit(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+      }()
+      case .setCapabilities?: try {
+        guard case .setCapabilities(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+      }()
+      case .setUser?: try {
+        guard case .setUser(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
+      }()
+      case .setNoNewPrivileges?: try {
+        guard case .setNoNewPrivileges(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
+      }()
+      case .installSeccomp?: try {
+        guard case .installSeccomp(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
+      }()
+      case .setOomScore?: try {
+        guard case .setOomScore(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 37)
+      }()
+      case .setupTerminal?: try {
+        guard case .setupTerminal(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 38)
+      }()
+      case .bindConsole?: try {
+        guard case .bindConsole(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 39)
+      }()
+      case .changeDirectory?: try {
+        guard case .changeDirectory(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+      }()
+      case .setUmask?: try {
+        guard case .setUmask(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
+      }()
+      case .runHook?: try {
+        guard case .runHook(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
+      }()
+      case .waitForStart?: try {
+        guard case .waitForStart(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 43)
+      }()
+      case .closeDescriptors?: try {
+        guard case .closeDescriptors(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 44)
+      }()
+      case .exec?: try {
+        guard case .exec(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 45)
+      }()
+      case .hold?: try {
+        guard case .hold(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 46)
+      }()
+      case .newSession?: try {
+        guard case .newSession(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 47)
+      }()
+      case .createMountpoint?: try {
+        guard case .createMountpoint(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
+      }()
+      case .setSecurityLabel?: try {
+        guard case .setSecurityLabel(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
+      }()
+      case .setScheduler?: try {
+        guard case .setScheduler(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+      }()
+      case .setIoPriority?: try {
+        guard case .setIoPriority(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
+      }()
+      case .setPersonality?: try {
+        guard case .setPersonality(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
+      }()
+      case .newKeyring?: try {
+        guard case .newKeyring(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
+      }()
+      case .bringUpLoopback?: try {
+        guard case .bringUpLoopback(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 54)
+      }()
+      case .openRoot?: try {
+        guard case .openRoot(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 55)
+      }()
+      case .moveLinks?: try {
+        guard case .moveLinks(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 56)
+      }()
+      case .setTimeOffsets?: try {
+        guard case .setTimeOffsets(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 57)
+      }()
+      case .enterTimeNamespace?: try {
+        guard case .enterTimeNamespace(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 58)
+      }()
+      case .setCpuAffinity?: try {
+        guard case .setCpuAffinity(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 59)
+      }()
+      case .setMemoryPolicy?: try {
+        guard case .setMemoryPolicy(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+      }()
+      case .findHome?: try {
+        guard case .findHome(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 61)
+      }()
+      case .joinResctrl?: try {
+        guard case .joinResctrl(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 62)
+      }()
+      case nil: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Berth_Launch_V1_Step, rhs: Berth_Launch_V1_Step) -> Bool {
-    if lhs.place != rhs.place {return false}
-    if lhs.words != rhs.words {return false}
-    if lhs.optional != rhs.optional {return false}
-    if lhs.action != rhs.action {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._place != rhs_storage._place {return false}
+        if _storage._words != rhs_storage._words {return false}
+        if _storage._optional != rhs_storage._optional {return false}
+        if _storage._action != rhs_storage._action {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3119,6 +3503,220 @@ nonisolated extension Berth_Launch_V1_IDMap: SwiftProtobuf.Message, SwiftProtobu
   }
 }
 
+nonisolated extension Berth_Launch_V1_SetTimeOffsets: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SetTimeOffsets"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}offsets\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.offsets) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.offsets.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.offsets, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_SetTimeOffsets, rhs: Berth_Launch_V1_SetTimeOffsets) -> Bool {
+    if lhs.offsets != rhs.offsets {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_TimeOffset: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".TimeOffset"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}clock\0\u{1}seconds\0\u{1}nanoseconds\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.clock) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.seconds) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.nanoseconds) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.clock.isEmpty {
+      try visitor.visitSingularStringField(value: self.clock, fieldNumber: 1)
+    }
+    if self.seconds != 0 {
+      try visitor.visitSingularInt64Field(value: self.seconds, fieldNumber: 2)
+    }
+    if self.nanoseconds != 0 {
+      try visitor.visitSingularUInt32Field(value: self.nanoseconds, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_TimeOffset, rhs: Berth_Launch_V1_TimeOffset) -> Bool {
+    if lhs.clock != rhs.clock {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.nanoseconds != rhs.nanoseconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_EnterTimeNamespace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".EnterTimeNamespace"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    // Load everything into unknown fields
+    while try decoder.nextFieldNumber() != nil {}
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_EnterTimeNamespace, rhs: Berth_Launch_V1_EnterTimeNamespace) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_SetCPUAffinity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SetCPUAffinity"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mask\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.mask) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.mask.isEmpty {
+      try visitor.visitSingularBytesField(value: self.mask, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_SetCPUAffinity, rhs: Berth_Launch_V1_SetCPUAffinity) -> Bool {
+    if lhs.mask != rhs.mask {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_SetMemoryPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SetMemoryPolicy"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mode\0\u{1}nodes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.nodes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.mode != 0 {
+      try visitor.visitSingularUInt32Field(value: self.mode, fieldNumber: 1)
+    }
+    if !self.nodes.isEmpty {
+      try visitor.visitSingularBytesField(value: self.nodes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_SetMemoryPolicy, rhs: Berth_Launch_V1_SetMemoryPolicy) -> Bool {
+    if lhs.mode != rhs.mode {return false}
+    if lhs.nodes != rhs.nodes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_FindHome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".FindHome"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}uid\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.uid) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.uid != 0 {
+      try visitor.visitSingularUInt32Field(value: self.uid, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_FindHome, rhs: Berth_Launch_V1_FindHome) -> Bool {
+    if lhs.uid != rhs.uid {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_JoinResctrl: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".JoinResctrl"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}directory\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.directory) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.directory.isEmpty {
+      try visitor.visitSingularStringField(value: self.directory, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_JoinResctrl, rhs: Berth_Launch_V1_JoinResctrl) -> Bool {
+    if lhs.directory != rhs.directory {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Berth_Launch_V1_JoinCgroup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JoinCgroup"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}directory\0")
@@ -3186,7 +3784,7 @@ nonisolated extension Berth_Launch_V1_PinNamespace: SwiftProtobuf.Message, Swift
 
 nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".OpenRoot"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}propagation\0\u{1}readonly\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}propagation\0\u{1}readonly\0\u{1}plain\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3197,6 +3795,7 @@ nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProt
       case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.propagation) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.readonly) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.plain) }()
       default: break
       }
     }
@@ -3212,6 +3811,9 @@ nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProt
     if self.readonly != false {
       try visitor.visitSingularBoolField(value: self.readonly, fieldNumber: 3)
     }
+    if self.plain != false {
+      try visitor.visitSingularBoolField(value: self.plain, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3219,6 +3821,7 @@ nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProt
     if lhs.path != rhs.path {return false}
     if lhs.propagation != rhs.propagation {return false}
     if lhs.readonly != rhs.readonly {return false}
+    if lhs.plain != rhs.plain {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3226,7 +3829,7 @@ nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Berth_Launch_V1_Mount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Mount"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}source\0\u{1}target\0\u{1}flags\0\u{1}data\0\u{3}copy_up\0\u{3}on_host\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}source\0\u{1}target\0\u{1}flags\0\u{1}data\0\u{3}copy_up\0\u{3}on_host\0\u{3}inherit_mode\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3241,6 +3844,7 @@ nonisolated extension Berth_Launch_V1_Mount: SwiftProtobuf.Message, SwiftProtobu
       case 5: try { try decoder.decodeSingularStringField(value: &self.data) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.copyUp) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.onHost) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.inheritMode) }()
       default: break
       }
     }
@@ -3268,6 +3872,9 @@ nonisolated extension Berth_Launch_V1_Mount: SwiftProtobuf.Message, SwiftProtobu
     if self.onHost != false {
       try visitor.visitSingularBoolField(value: self.onHost, fieldNumber: 7)
     }
+    if self.inheritMode != false {
+      try visitor.visitSingularBoolField(value: self.inheritMode, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3279,6 +3886,7 @@ nonisolated extension Berth_Launch_V1_Mount: SwiftProtobuf.Message, SwiftProtobu
     if lhs.data != rhs.data {return false}
     if lhs.copyUp != rhs.copyUp {return false}
     if lhs.onHost != rhs.onHost {return false}
+    if lhs.inheritMode != rhs.inheritMode {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3286,7 +3894,7 @@ nonisolated extension Berth_Launch_V1_Mount: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".BindMount"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{1}target\0\u{1}recursive\0\u{3}set_attributes\0\u{3}clear_attributes\0\u{3}attributes_recursive\0\u{1}propagation\0\u{1}uids\0\u{1}gids\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{1}target\0\u{1}recursive\0\u{3}set_attributes\0\u{3}clear_attributes\0\u{3}attributes_recursive\0\u{1}propagation\0\u{1}uids\0\u{1}gids\0\u{1}opener\0\u{3}make_target\0\u{3}recursive_mappings\0\u{3}mappings_path\0\u{3}mapped_as_child\0\u{3}locked_attributes\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3303,6 +3911,12 @@ nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftPro
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.propagation) }()
       case 8: try { try decoder.decodeRepeatedMessageField(value: &self.uids) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.gids) }()
+      case 10: try { try decoder.decodeSingularEnumField(value: &self.opener) }()
+      case 11: try { try decoder.decodeSingularBoolField(value: &self.makeTarget) }()
+      case 12: try { try decoder.decodeSingularBoolField(value: &self.recursiveMappings) }()
+      case 13: try { try decoder.decodeSingularStringField(value: &self.mappingsPath) }()
+      case 14: try { try decoder.decodeSingularBoolField(value: &self.mappedAsChild) }()
+      case 15: try { try decoder.decodeSingularUInt64Field(value: &self.lockedAttributes) }()
       default: break
       }
     }
@@ -3336,6 +3950,24 @@ nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftPro
     if !self.gids.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.gids, fieldNumber: 9)
     }
+    if self.opener != .byChild {
+      try visitor.visitSingularEnumField(value: self.opener, fieldNumber: 10)
+    }
+    if self.makeTarget != false {
+      try visitor.visitSingularBoolField(value: self.makeTarget, fieldNumber: 11)
+    }
+    if self.recursiveMappings != false {
+      try visitor.visitSingularBoolField(value: self.recursiveMappings, fieldNumber: 12)
+    }
+    if !self.mappingsPath.isEmpty {
+      try visitor.visitSingularStringField(value: self.mappingsPath, fieldNumber: 13)
+    }
+    if self.mappedAsChild != false {
+      try visitor.visitSingularBoolField(value: self.mappedAsChild, fieldNumber: 14)
+    }
+    if self.lockedAttributes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.lockedAttributes, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3349,9 +3981,19 @@ nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftPro
     if lhs.propagation != rhs.propagation {return false}
     if lhs.uids != rhs.uids {return false}
     if lhs.gids != rhs.gids {return false}
+    if lhs.opener != rhs.opener {return false}
+    if lhs.makeTarget != rhs.makeTarget {return false}
+    if lhs.recursiveMappings != rhs.recursiveMappings {return false}
+    if lhs.mappingsPath != rhs.mappingsPath {return false}
+    if lhs.mappedAsChild != rhs.mappedAsChild {return false}
+    if lhs.lockedAttributes != rhs.lockedAttributes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
+}
+
+nonisolated extension Berth_Launch_V1_BindMount.Opener: SwiftProtobuf._ProtoNameProviding {
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0BY_CHILD\0\u{1}BY_HOST\0\u{1}BY_HOST_IN_CHILD\0")
 }
 
 nonisolated extension Berth_Launch_V1_SetMountAttributes: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3640,7 +4282,7 @@ nonisolated extension Berth_Launch_V1_ReadonlyPath: SwiftProtobuf.Message, Swift
 
 nonisolated extension Berth_Launch_V1_PivotRoot: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PivotRoot"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}no_pivot\0\u{1}propagation\0\u{1}readonly\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}no_pivot\0\u{1}propagation\0\u{1}readonly\0\u{3}chroot_only\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3651,6 +4293,7 @@ nonisolated extension Berth_Launch_V1_PivotRoot: SwiftProtobuf.Message, SwiftPro
       case 1: try { try decoder.decodeSingularBoolField(value: &self.noPivot) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.propagation) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.readonly) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.chrootOnly) }()
       default: break
       }
     }
@@ -3666,6 +4309,9 @@ nonisolated extension Berth_Launch_V1_PivotRoot: SwiftProtobuf.Message, SwiftPro
     if self.readonly != false {
       try visitor.visitSingularBoolField(value: self.readonly, fieldNumber: 3)
     }
+    if self.chrootOnly != false {
+      try visitor.visitSingularBoolField(value: self.chrootOnly, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3673,6 +4319,7 @@ nonisolated extension Berth_Launch_V1_PivotRoot: SwiftProtobuf.Message, SwiftPro
     if lhs.noPivot != rhs.noPivot {return false}
     if lhs.propagation != rhs.propagation {return false}
     if lhs.readonly != rhs.readonly {return false}
+    if lhs.chrootOnly != rhs.chrootOnly {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4009,7 +4656,7 @@ nonisolated extension Berth_Launch_V1_SetOomScore: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Berth_Launch_V1_SetupTerminal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".SetupTerminal"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}width\0\u{1}height\0\u{3}console_socket\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}width\0\u{1}height\0\u{3}console_socket\0\u{3}plain_line_ends\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4020,6 +4667,7 @@ nonisolated extension Berth_Launch_V1_SetupTerminal: SwiftProtobuf.Message, Swif
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.width) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.height) }()
       case 3: try { try decoder.decodeSingularStringField(value: &self.consoleSocket) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.plainLineEnds) }()
       default: break
       }
     }
@@ -4035,6 +4683,9 @@ nonisolated extension Berth_Launch_V1_SetupTerminal: SwiftProtobuf.Message, Swif
     if !self.consoleSocket.isEmpty {
       try visitor.visitSingularStringField(value: self.consoleSocket, fieldNumber: 3)
     }
+    if self.plainLineEnds != false {
+      try visitor.visitSingularBoolField(value: self.plainLineEnds, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4042,6 +4693,7 @@ nonisolated extension Berth_Launch_V1_SetupTerminal: SwiftProtobuf.Message, Swif
     if lhs.width != rhs.width {return false}
     if lhs.height != rhs.height {return false}
     if lhs.consoleSocket != rhs.consoleSocket {return false}
+    if lhs.plainLineEnds != rhs.plainLineEnds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4128,7 +4780,7 @@ nonisolated extension Berth_Launch_V1_SetUmask: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Berth_Launch_V1_RunHook: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".RunHook"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}args\0\u{1}env\0\u{1}timeout\0\u{3}state_before_pid\0\u{3}state_after_pid\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}args\0\u{1}env\0\u{1}timeout\0\u{3}state_before_pid\0\u{3}state_after_pid\0\u{3}inherit_environment\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4142,6 +4794,7 @@ nonisolated extension Berth_Launch_V1_RunHook: SwiftProtobuf.Message, SwiftProto
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.timeout) }()
       case 5: try { try decoder.decodeSingularBytesField(value: &self.stateBeforePid) }()
       case 6: try { try decoder.decodeSingularBytesField(value: &self.stateAfterPid) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.inheritEnvironment) }()
       default: break
       }
     }
@@ -4166,6 +4819,9 @@ nonisolated extension Berth_Launch_V1_RunHook: SwiftProtobuf.Message, SwiftProto
     if !self.stateAfterPid.isEmpty {
       try visitor.visitSingularBytesField(value: self.stateAfterPid, fieldNumber: 6)
     }
+    if self.inheritEnvironment != false {
+      try visitor.visitSingularBoolField(value: self.inheritEnvironment, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4176,6 +4832,7 @@ nonisolated extension Berth_Launch_V1_RunHook: SwiftProtobuf.Message, SwiftProto
     if lhs.timeout != rhs.timeout {return false}
     if lhs.stateBeforePid != rhs.stateBeforePid {return false}
     if lhs.stateAfterPid != rhs.stateAfterPid {return false}
+    if lhs.inheritEnvironment != rhs.inheritEnvironment {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -20,6 +20,11 @@ public struct Cgroup: Sendable {
     public struct Directory: Sendable {
         public let hierarchy: CgroupHierarchy
         public let path: FilePath
+
+        public init(hierarchy: CgroupHierarchy, path: FilePath) {
+            self.hierarchy = hierarchy
+            self.path = path
+        }
     }
 
     public let layout: CgroupLayout
@@ -39,6 +44,11 @@ public struct Cgroup: Sendable {
                 hierarchy: hierarchy,
                 path: hierarchy.directory(of: own.pushing(FilePath(root: nil, inner.components)).string))
         }
+    }
+
+    public init(layout: CgroupLayout, directories: [Directory]) {
+        self.layout = layout
+        self.directories = directories
     }
 
     /// A child cgroup.

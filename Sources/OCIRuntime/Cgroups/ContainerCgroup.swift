@@ -65,7 +65,17 @@ public struct ContainerCgroup: Sendable {
         let writes = try ResourceWrites.compile(resources, on: host)
         try unit?.change(resources, on: host)
         do {
-            try cgroup.apply(orderedForUpdate(writes))
+            // v1 refuses a period that does not fit the quota of before, and a memory limit above that of memory and swap:
+            // such a value is written again when the others are there.
+            var refused: [CgroupWrite] = []
+            for write in orderedForUpdate(writes) {
+                do {
+                    try cgroup.apply([write])
+                } catch let error as CgroupFailure where error.error == .invalidArgument && writes.count > 1 {
+                    refused.append(write)
+                }
+            }
+            try cgroup.apply(refused)
         } catch let error as CgroupFailure {
             throw BerthError(
                 error.error == .notPermitted || error.error == .permissionDenied

@@ -16,18 +16,12 @@ public enum DeviceRules {
             Rule(allow: true, type: "c", major: major, minor: minor, access: "rwm")
         } + [Rule(allow: true, type: "c", major: 136, access: "rwm")]
 
-    /// The rules of `spec` in their order, then `always` and its own devices.
+    /// The rules of `spec` in their order, then `always`. A device of `linux.devices` is made; whether it may be used is for
+    /// these rules to say.
     public static func effective(_ spec: RuntimeSpec) -> [Rule] {
-        var rules = spec.linux?.resources?.devices ?? []
+        let rules = spec.linux?.resources?.devices ?? []
         guard !rules.isEmpty else { return [] }
-        rules += always
-        for device in spec.linux?.devices ?? [] where device.type != "p" {
-            rules.append(
-                Rule(
-                    allow: true, type: device.type == "b" ? "b" : "c", major: device.major, minor: device.minor,
-                    access: "rwm"))
-        }
-        return rules
+        return rules + always
     }
 
     /// For devices.allow and devices.deny of v1.
@@ -37,7 +31,7 @@ public enum DeviceRules {
         for rule in rules {
             let file = rule.allow ? "devices.allow" : "devices.deny"
             let type = rule.type ?? "a"
-            let access = rule.access ?? ""
+            let access = (rule.access ?? "").filter { $0 != "a" }
             let everything =
                 (type == "a" || type.isEmpty) && (rule.major ?? -1) < 0 && (rule.minor ?? -1) < 0
             let write: CgroupWrite

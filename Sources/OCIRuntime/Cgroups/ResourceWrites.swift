@@ -133,9 +133,9 @@ public struct ResourceWrites {
     }
 
     private mutating func add(_ pids: RuntimeSpec.Linux.Resources.Pids) throws {
-        guard let limit = pids.limit, limit != 0 else { return }
+        guard let limit = pids.limit else { return }
         _ = try isUnified("pids", for: "pids")
-        set("pids", "pids.max", limit < 0 ? "max" : "\(limit)")
+        set("pids", "pids.max", limit < 0 ? "max" : "\(max(limit, 1))")
     }
 
     private mutating func add(_ io: RuntimeSpec.Linux.Resources.BlockIO) throws {
@@ -223,7 +223,8 @@ public struct ResourceWrites {
         guard cgroups.layout == .unified else {
             throw BerthError(
                 .failedPrecondition,
-                "config.json: linux.resources.unified: this host has \(cgroups.layout.rawValue) cgroups, not v2")
+                "config.json: linux.resources.unified: invalid configuration: this host has \(cgroups.layout.rawValue) cgroups, not v2"
+            )
         }
         for (file, value) in unified.sorted(by: { $0.key < $1.key }) {
             let controller = file.split(separator: ".").first.map(String.init) ?? ""

@@ -48,7 +48,7 @@ public enum DefaultProfile {
     }
 
     /// What `spec` writes: a shell in a terminal, with few capabilities and a read-only root, as runc's.
-    public static func specification(rootless: Bool = false) -> RuntimeSpec {
+    public static func specification(rootless: Bool = false, unifiedCgroups: Bool = true) -> RuntimeSpec {
         var spec = RuntimeSpec()
         spec.ociVersion = "1.2.0"
         var process = RuntimeSpec.Process()
@@ -70,7 +70,9 @@ public enum DefaultProfile {
         var resources = RuntimeSpec.Linux.Resources()
         resources.devices = deviceRules
         linux.resources = resources
-        linux.namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"].map { .init(type: $0) }
+        linux.namespaces = ["pid", "network", "ipc", "uts", "mount"].map { .init(type: $0) }
+        // As runc: v1's tools inside do not know such a namespace.
+        if unifiedCgroups { linux.namespaces?.append(.init(type: "cgroup")) }
         linux.maskedPaths = maskedPaths
         linux.readonlyPaths = readonlyPaths
         spec.linux = linux

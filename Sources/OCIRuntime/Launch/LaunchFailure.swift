@@ -6,6 +6,8 @@ extension BerthError {
     /// A launcher's failure as a user reads it: `mount proc at /proc: operation not permitted (step 14 of 41)`.
     public init(launchFailure failure: Berth_Launch_V1_Failure) {
         var message = failure.words.isEmpty ? "launch" : failure.words
+        // Engines look for runc's words here.
+        if message.hasPrefix("run "), message.contains(" hook #") { message = "error running" + message.dropFirst(3) }
         if !failure.path.isEmpty, !message.contains(failure.path) { message += ": \(failure.path)" }
         if !failure.detail.isEmpty { message += ": \(failure.detail)" }
         if failure.error != 0 { message += ": \(Self.words(ofErrno: failure.error))" }

@@ -17,6 +17,8 @@ public struct CompileOptions: Sendable {
     /// The container's process becomes a child of whoever called the launcher.
     public var sibling: Bool
     public var consoleSocket: FilePath?
+    /// The terminal is copied to whatever the caller has, which ends lines by itself.
+    public var plainLineEnds: Bool
     /// Descriptors from 3 on that the process keeps.
     public var preservedDescriptors: UInt32
     public var noPivot: Bool
@@ -40,6 +42,7 @@ public struct CompileOptions: Sendable {
         self.bundle = bundle
         self.start = start
         sibling = false
+        plainLineEnds = false
         preservedDescriptors = 0
         noPivot = false
         noNewKeyring = false

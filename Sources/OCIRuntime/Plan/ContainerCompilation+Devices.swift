@@ -43,15 +43,20 @@ extension ContainerCompilation {
                         $0.path = path
                     }))
         }
-        if let dev, MountOptions(dev.options ?? []).flags.contains(.readOnly) {
-            steps.child(
-                "make /dev read-only",
-                .setMountAttributes(
-                    .with {
-                        $0.target = "/dev"
-                        $0.setAttributes = MountAttributes.readOnly.rawValue
-                    }))
-        }
+    }
+
+    /// A /dev that is to be read-only becomes so when its devices and the console are there.
+    mutating func protectDevices() {
+        guard let dev = (spec.mounts ?? []).last(where: Self.isDev) else { return }
+        let options = MountOptions(dev.options ?? [])
+        guard !options.isBind, dev.type != "bind", options.flags.contains(.readOnly) else { return }
+        steps.child(
+            "make /dev read-only",
+            .setMountAttributes(
+                .with {
+                    $0.target = "/dev"
+                    $0.setAttributes = MountAttributes.readOnly.rawValue
+                }))
     }
 
     private mutating func make(_ device: RuntimeSpec.Linux.Device) {

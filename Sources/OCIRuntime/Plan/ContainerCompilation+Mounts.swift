@@ -19,7 +19,7 @@ extension ContainerCompilation {
     private mutating func add(_ mount: RuntimeSpec.Mount, field: String) throws {
         var options = MountOptions(mount.options ?? [])
         if mount.type == "bind" { options.isBind = true }
-        let target = Self.destination(mount)
+        let target = destination(mount)
         if target == "/" {
             throw BerthError.invalid(
                 field: "config.json: \(field).destination", value: mount.destination, rule: "must not be the root")
@@ -43,6 +43,15 @@ extension ContainerCompilation {
     private static func destination(_ mount: RuntimeSpec.Mount) -> String {
         let path = FilePath(mount.destination)
         return (path.isAbsolute ? path : FilePath("/").pushing(path)).lexicallyNormalized().string
+    }
+
+    /// One that stands there with the root's path on the host is taken without it, as runc does.
+    private func destination(_ mount: RuntimeSpec.Mount) -> String {
+        var path = FilePath(Self.destination(mount))
+        if rootfs != "/", path.starts(with: rootfs), path.removePrefix(rootfs) {
+            return FilePath("/").pushing(path).string
+        }
+        return path.string
     }
 
     /// What one mount(2) cannot do: propagation, recursive attributes.
@@ -89,6 +98,7 @@ extension ContainerCompilation {
         }
         mountpoint(target, .directory)
         let late = Self.isDev(mount) && options.flags.contains(.readOnly)
+        let hasMode = options.data.contains { $0.hasPrefix("mode=") }
         steps.child(
             "mount \(type) at \(target)",
             .mount(
@@ -97,9 +107,19 @@ extension ContainerCompilation {
                     $0.source = mount.source ?? ""
                     $0.target = target
                     $0.flags = (late ? options.flags.subtracting(.readOnly) : options.flags).rawValue
-                    $0.data = options.data.joined(separator: ",")
+                    $0.data = labelled(options.data, type).joined(separator: ",")
                     $0.copyUp = options.copyUp && type == "tmpfs"
+                    $0.inheritMode = type == "tmpfs" && !hasMode
                 }))
+    }
+
+    /// `linux.mountLabel`, for filesystems that take one (SELinux labels those of the kernel by itself).
+    private func labelled(_ data: [String], _ type: String) -> [String] {
+        guard let label = linux.mountLabel, !label.isEmpty, facts.hasSELinux,
+            !["proc", "sysfs", "cgroup2"].contains(type),
+            !data.contains(where: { $0.hasPrefix("context=") })
+        else { return data }
+        return data + ["context=\"\(label)\""]
     }
 
     private mutating func remount(_ mount: RuntimeSpec.Mount, _ options: MountOptions, _ target: String) {
@@ -128,17 +148,22 @@ extension ContainerCompilation {
                 field: "config.json: \(field).options", value: options.data.joined(separator: ","),
                 rule: "is no option of a bind mount")
         }
-        var uids = mount.uidMappings ?? []
-        var gids = mount.gidMappings ?? []
-        if options.idMap != nil, uids.isEmpty {
-            uids = linux.uidMappings ?? []
-            gids = linux.gidMappings ?? []
-            guard !uids.isEmpty else {
-                throw BerthError(.invalidArgument, "config.json: \(field).options: idmap needs mappings of ids")
-            }
+        let uids = mount.uidMappings ?? []
+        let gids = mount.gidMappings ?? []
+        let ownMappings = options.idMap != nil && uids.isEmpty
+        if ownMappings, !namespaces.isNewOrJoined(.user) {
+            throw BerthError(
+                .invalidArgument,
+                "config.json: \(field).options: idmap needs mappings of ids, or a user namespace in linux.namespaces")
         }
-        mountpoint(target, .asSource, source: source)
-        let attributes = options.attributes
+        let attributes = options.attributes(inUserNamespace: namespaces.isNewOrJoined(.user))
+        // A user namespace has no right to paths of the host, and nobody in it may map ids. An ordinary user has the same
+        // rights inside and outside.
+        let byHost =
+            ownMappings || !uids.isEmpty || (namespaces.isNewOrJoined(.user) && facts.effectiveUserID == 0)
+        // A launcher that has joined a user namespace has no more rights than the child.
+        let hostIsInside = namespaces.joinedByHost.contains { $0.0 == .user }
+        let isInside = FilePath(source).lexicallyNormalized().starts(with: rootfs)
         steps.child(
             "bind \(source) at \(target)",
             .bindMount(
@@ -146,6 +171,12 @@ extension ContainerCompilation {
                     $0.source = source
                     $0.target = target
                     $0.recursive = options.isRecursiveBind
+                    $0.makeTarget = true
+                    $0.opener = !byHost || (isInside && hostIsInside) ? .byChild : isInside ? .byHostInChild : .byHost
+                    $0.recursiveMappings = options.idMap == .recursive
+                    $0.mappedAsChild = ownMappings && !namespaces.joinsUser
+                    if ownMappings { $0.mappingsPath = namespaces.path(.user) ?? "" }
+                    $0.lockedAttributes = attributes.locked.rawValue
                     $0.setAttributes = attributes.set.rawValue
                     $0.clearAttributes_p = attributes.clear.rawValue
                     $0.uids = uids.map(\.message)
@@ -191,7 +222,7 @@ extension ContainerCompilation {
             if ownNamespace {
                 mountHierarchy(hierarchy, at: place, options)
             } else {
-                let attributes = options.attributes
+                let attributes = options.attributes()
                 steps.child(
                     "bind \(directory.path) at \(place)",
                     .bindMount(

@@ -43,18 +43,20 @@ struct ContainerCompilation {
     ///     child  masks, pivot_root; limits, user, capabilities, seccomp
     ///     child  wait for start; startContainer hooks; exec
     mutating func run() throws -> Berth_Launch_V1_Plan {
-        try refuseUnsupported(spec, process)
-        guard namespaces.isNewOrJoined(.mount) else {
-            throw BerthError(
-                .unimplemented, "config.json: linux.namespaces: a container without a mount namespace is not supported")
-        }
+        try refuseUnsupported(spec)
         try createCgroup()
+        let resctrl = try Resctrl(spec.linux, id: options.id, mountpoint: facts.resctrl)
+        try resctrl?.prepare(&steps)
         try makeProcess()
+        resctrl?.join(&steps)
         joinNamespaces()
+        setTimeOffsets()
+        try moveDevices()
         try prepareRoot()
         try mountAll()
         try makeDevices()
         makeTerminal()
+        protectDevices()
         nameHost()
         setSysctls()
         makeWorkingDirectory()
@@ -106,6 +108,7 @@ struct ContainerCompilation {
         var flags = namespaces.new.subtracting(.cgroup)
         // The child makes these after it has joined the user namespace, so that they belong to it.
         if namespaces.joinsUser { flags.formIntersection([.pid, .time]) }
+        if setsTimeOffsets { flags.remove(.time) }
         steps.host(
             "clone the container's process",
             .clone(
@@ -121,22 +124,17 @@ struct ContainerCompilation {
             steps.host("set the OOM score to \(score)", .setOomScore(.with { $0.score = Int32(score) }))
         }
         if namespaces.isNewOrJoined(.user) { joinCgroups(asChild: false) }
-        if let devices = spec.linux?.netDevices, !devices.isEmpty {
-            guard namespaces.isNewOrJoined(.network) else {
-                throw BerthError(
-                    .invalidArgument, "config.json: linux.netDevices: needs a network namespace in linux.namespaces")
-            }
-            throw unimplemented("linux.netDevices")
-        }
     }
 
     private mutating func joinNamespaces() {
         if !namespaces.isNewOrJoined(.user) { joinCgroups(asChild: true) }
+        // Whoever called had its own reasons to be bound to some CPUs; the container has its cpuset.
+        steps.child("run on every CPU of the cpuset", .setCpuAffinity(.init()))
         if namespaces.joinedByHost.contains(where: { $0.0 == .user }) {
             // It came into the user namespace with the host's ids, which have no name there.
             steps.child("become root of the user namespace", .setUser(.init()))
         }
-        for (type, path) in namespaces.joinedByChild {
+        for (type, path) in namespaces.joinedByChild(asRoot: facts.effectiveUserID == 0) {
             steps.child(
                 "join the \(type.name) namespace of \(path)",
                 .joinNamespace(
@@ -153,6 +151,53 @@ struct ContainerCompilation {
         if namespaces.new.contains(.network) {
             steps.child("bring up lo", .bringUpLoopback(.init()))
         }
+    }
+
+    private var setsTimeOffsets: Bool {
+        namespaces.new.contains(.time) && linux.timeOffsets?.isEmpty == false
+    }
+
+    /// Offsets are set while nobody is in the namespace: the child makes it, the host writes, the child enters.
+    private mutating func setTimeOffsets() {
+        guard setsTimeOffsets, let offsets = linux.timeOffsets else { return }
+        steps.child("make the time namespace", .unshare(.with { $0.flags = UInt64(NamespaceTypes.time.rawValue) }))
+        steps.host(
+            "set the offsets of its clocks",
+            .setTimeOffsets(
+                .with {
+                    $0.offsets = offsets.sorted(by: { $0.key < $1.key }).map { clock, offset in
+                        .with {
+                            $0.clock = clock
+                            $0.seconds = offset.secs ?? 0
+                            $0.nanoseconds = offset.nanosecs ?? 0
+                        }
+                    }
+                }))
+        steps.child("enter the time namespace", .enterTimeNamespace(.init()))
+    }
+
+    private mutating func moveDevices() throws {
+        guard let devices = spec.linux?.netDevices, !devices.isEmpty else { return }
+        guard namespaces.isNewOrJoined(.network) else {
+            throw BerthError(
+                .invalidArgument, "config.json: linux.netDevices: needs a network namespace in linux.namespaces")
+        }
+        for (name, device) in devices {
+            for given in [name, device.name ?? name] where !Self.isDeviceName(given) {
+                throw BerthError.invalid(
+                    field: "config.json: linux.netDevices", value: given.prefix(64),
+                    rule: "is no name of a network device")
+            }
+        }
+        steps.host(
+            "move the network devices \(devices.keys.sorted().joined(separator: ", "))",
+            .moveLinks(.with { $0.names = devices.mapValues { $0.name ?? "" } }))
+    }
+
+    /// dev_valid_name() of the kernel: 1 to 15 bytes, no slash, colon or white space, not a dot directory.
+    private static func isDeviceName(_ name: String) -> Bool {
+        (1...15).contains(name.utf8.count) && name != "." && name != ".."
+            && !name.utf8.contains { $0 == 0x2f || $0 == 0x3a || $0 <= 0x20 || $0 == 0x7f }
     }
 
     private mutating func nameHost() {
@@ -190,6 +235,7 @@ struct ContainerCompilation {
                     $0.width = process.consoleSize?.width ?? 0
                     $0.height = process.consoleSize?.height ?? 0
                     $0.consoleSocket = options.consoleSocket?.string ?? ""
+                    $0.plainLineEnds = options.plainLineEnds
                 }))
         steps.child("bind the terminal on /dev/console", .bindConsole(.init()))
     }
@@ -197,19 +243,24 @@ struct ContainerCompilation {
     // MARK: Hooks
 
     private mutating func runHooks() {
-        for hook in (spec.hooks?.prestart ?? []) {
-            steps.host("run prestart hook \(hook.path)", .runHook(message(hook)))
+        for (index, hook) in (spec.hooks?.prestart ?? []).enumerated() {
+            steps.host("run prestart hook #\(index): \(hook.path)", .runHook(message(hook)))
         }
-        for hook in (spec.hooks?.createRuntime ?? []) {
-            steps.host("run createRuntime hook \(hook.path)", .runHook(message(hook)))
+        for (index, hook) in (spec.hooks?.createRuntime ?? []).enumerated() {
+            steps.host("run createRuntime hook #\(index): \(hook.path)", .runHook(message(hook)))
         }
-        for hook in (spec.hooks?.createContainer ?? []) {
-            steps.child("run createContainer hook \(hook.path)", .runHook(message(hook)))
+        for (index, hook) in (spec.hooks?.createContainer ?? []).enumerated() {
+            steps.child("run createContainer hook #\(index): \(hook.path)", .runHook(message(hook)))
         }
     }
 
     private var startHooks: [(String, Berth_Launch_V1_RunHook)] {
-        (spec.hooks?.startContainer ?? []).map { ("run startContainer hook \($0.path)", message($0, .created)) }
+        (spec.hooks?.startContainer ?? []).enumerated().map { index, hook in
+            var step = message(hook, .created)
+            // One that names none has the environment of the process, as it always had with runc.
+            step.inheritEnvironment = hook.env == nil
+            return ("run startContainer hook #\(index): \(hook.path)", step)
+        }
     }
 
     private func message(_ hook: RuntimeSpec.Hook, _ status: ContainerState.Status = .creating)
@@ -235,6 +286,17 @@ struct ContainerCompilation {
     // MARK: Root
 
     private mutating func prepareRoot() throws {
+        guard namespaces.isNewOrJoined(.mount) else {
+            // Its mounts are the caller's too; delete takes them away.
+            steps.child(
+                "open the root \(rootfs)",
+                .openRoot(
+                    .with {
+                        $0.path = rootfs.string
+                        $0.plain = true
+                    }))
+            return
+        }
         var propagation = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? [.slave, .recursive]
         // The root could not be bound out of an unbindable tree; it becomes so when it is entered.
         if propagation.contains(.unbindable) { propagation = [.slave, .recursive] }
@@ -282,6 +344,10 @@ struct ContainerCompilation {
 
     private mutating func enterRoot() {
         let named = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? []
+        guard namespaces.isNewOrJoined(.mount) else {
+            steps.child("change to the root", .pivotRoot(.with { $0.chrootOnly = true }))
+            return
+        }
         steps.child(
             options.noPivot ? "move the root to /" : "pivot into the root",
             .pivotRoot(
@@ -309,8 +375,17 @@ struct ContainerCompilation {
         for path in linux.readonlyPaths ?? [] {
             steps.child("make \(path) read-only", .readonlyPath(.with { $0.path = path }))
         }
-        for path in linux.maskedPaths ?? [] {
-            steps.child("mask \(path)", .maskPath(.with { $0.path = path }))
+        var masked: Set<String> = []
+        for path in linux.maskedPaths ?? [] where masked.insert(path).inserted {
+            steps.child(
+                "mask \(path)",
+                .maskPath(
+                    .with {
+                        $0.path = path
+                        if facts.hasSELinux, let label = linux.mountLabel, !label.isEmpty {
+                            $0.data = "context=\"\(label)\""
+                        }
+                    }))
         }
     }
 }

@@ -12,7 +12,6 @@ struct ExecCompilation {
     var steps = PlanBuilder()
 
     mutating func run() throws -> Berth_Launch_V1_Plan {
-        try refuseUnsupported(process)
         // Membership in these is of children.
         var host = target.namespaces.intersection([.pid, .time])
         // Who is not root has the right to join them in the container's user namespace alone.
@@ -27,8 +26,16 @@ struct ExecCompilation {
                     $0.cgroup = target.cgroup?.unifiedDirectory?.string ?? ""
                     $0.sibling = options.sibling
                 }))
+        let affinity = try ProcessSteps.affinity(process)
+        // Before it joins its cgroups, so that their load is on these CPUs from the first moment.
+        if let initial = affinity.initial { steps.child("run on CPUs \(initial.text)", .setCpuAffinity(initial.step)) }
         for directory in target.cgroup?.directories ?? [] where !directory.hierarchy.isUnified {
             steps.child("join cgroup \(directory.path)", .joinCgroup(.with { $0.directory = directory.path.string }))
+        }
+        if let final = affinity.final {
+            steps.child("run on CPUs \(final.text)", .setCpuAffinity(final.step))
+        } else if affinity.initial == nil {
+            steps.child("run on every CPU of the cpuset", .setCpuAffinity(.init()))
         }
         if joinsUser {
             // It came into the user namespace with the caller's ids, which need have no name there.
@@ -44,6 +51,7 @@ struct ExecCompilation {
                         $0.width = process.consoleSize?.width ?? 0
                         $0.height = process.consoleSize?.height ?? 0
                         $0.consoleSocket = options.consoleSocket?.string ?? ""
+                        $0.plainLineEnds = options.plainLineEnds
                     }))
         }
         let own = ProcessSteps(facts: facts, process: process, linux: target.linux, options: options)

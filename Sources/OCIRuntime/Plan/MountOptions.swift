@@ -23,21 +23,36 @@ struct MountOptions {
         for option in options { add(option) }
     }
 
-    /// What mount_setattr(2) is to set and clear on a mount that is there.
-    var attributes: (set: MountAttributes, clear: MountAttributes) {
+    /// What mount_setattr(2) is to set and clear on a bind mount. As with a remount by mount(2), and so with runc: where
+    /// any option is given, those that are not given are cleared, and access times change by being set alone.
+    ///
+    /// - Parameter inUserNamespace: what the source has is kept unless it is cleared by name, and may not be cleared.
+    func attributes(
+        inUserNamespace: Bool = false
+    ) -> (set: MountAttributes, clear: MountAttributes, locked: MountAttributes) {
         var set: MountAttributes = []
         var clear: MountAttributes = []
+        var locked: MountAttributes = []
+        guard !flags.isEmpty || !cleared.isEmpty else { return (set, clear, locked) }
         for (flag, attribute) in Self.plainAttributes {
-            if flags.contains(flag) { set.insert(attribute) }
-            if cleared.contains(flag) { clear.insert(attribute) }
+            if flags.contains(flag) {
+                set.insert(attribute)
+            } else if !inUserNamespace || cleared.contains(flag) || flag == .noSymlinkFollow {
+                clear.insert(attribute)
+                if inUserNamespace, flag != .noSymlinkFollow { locked.insert(attribute) }
+            }
         }
-        let accessTimes: MountFlags = [.noAccessTime, .strictAccessTime, .relativeAccessTime]
-        if !flags.isDisjoint(with: accessTimes) || !cleared.isDisjoint(with: accessTimes) {
+        if !flags.isDisjoint(with: Self.accessTimeFlags.union(.noDirectoryAccessTime)) {
             clear.formUnion(.accessTimeField)
             if flags.contains(.noAccessTime) { set.insert(.noAccessTime) }
             if flags.contains(.strictAccessTime) { set.insert(.strictAccessTime) }
+            if flags.contains(.noDirectoryAccessTime) {
+                set.insert(.noDirectoryAccessTime)
+            } else {
+                clear.insert(.noDirectoryAccessTime)
+            }
         }
-        return (set, clear)
+        return (set, clear, locked)
     }
 
     private mutating func add(_ option: String) {
@@ -89,7 +104,7 @@ struct MountOptions {
 
     private static let plainAttributes: [(MountFlags, MountAttributes)] = [
         (.readOnly, .readOnly), (.noSUID, .noSUID), (.noDevices, .noDevices), (.noExec, .noExec),
-        (.noDirectoryAccessTime, .noDirectoryAccessTime), (.noSymlinkFollow, .noSymlinkFollow),
+        (.noSymlinkFollow, .noSymlinkFollow),
     ]
 
     static let flagOptions: [String: (set: Bool, flag: MountFlags)] = [

@@ -49,6 +49,9 @@ struct NamespacePlan {
         new.contains(type) || joined.contains { $0.0 == type }
     }
 
+    /// The namespace file of a type that is joined.
+    func path(_ type: NamespaceTypes) -> String? { joined.first { $0.0 == type }?.1 }
+
     func isJoined(_ type: NamespaceTypes) -> Bool { joined.contains { $0.0 == type } }
 
     /// A user namespace that exists; what the container makes must belong to it.
@@ -62,11 +65,14 @@ struct NamespacePlan {
         return order.compactMap { type in joined.first { $0.0 == type } }
     }
 
-    /// The user namespace first, since it gives the rights to the others; the mount namespace last, since paths lead
+    /// Root has the rights to all of them and joins the user namespace when it has the others, of which some may not
+    /// belong to it. For anybody else that gives the rights to the others. The mount namespace last, since paths lead
     /// elsewhere in it.
-    var joinedByChild: [(NamespaceTypes, String)] {
+    func joinedByChild(asRoot: Bool) -> [(NamespaceTypes, String)] {
         let byHost = joinedByHost.map(\.0)
-        return [NamespaceTypes.user, .network, .ipc, .uts, .cgroup, .mount].compactMap { type in
+        let order: [NamespaceTypes] =
+            asRoot ? [.network, .ipc, .uts, .cgroup, .user, .mount] : [.user, .network, .ipc, .uts, .cgroup, .mount]
+        return order.compactMap { type in
             byHost.contains(type) ? nil : joined.first { $0.0 == type }
         }
     }

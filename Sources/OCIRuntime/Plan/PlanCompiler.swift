@@ -36,23 +36,12 @@ public struct PlanCompiler: Sendable {
 }
 
 /// Fields that no step carries out yet: they are refused, never ignored.
-func refuseUnsupported(_ spec: RuntimeSpec, _ process: RuntimeSpec.Process) throws {
+func refuseUnsupported(_ spec: RuntimeSpec) throws {
     let linux = spec.linux
     let unsupported: [(String, Bool)] = [
-        ("linux.intelRdt", linux?.intelRdt != nil),
-        ("linux.memoryPolicy", linux?.memoryPolicy != nil),
-        ("linux.timeOffsets", linux?.timeOffsets?.isEmpty == false),
-        ("linux.mountLabel", linux?.mountLabel?.isEmpty == false),
-        ("linux.personality.flags", linux?.personality?.flags?.isEmpty == false),
+        ("linux.personality.flags", linux?.personality?.flags?.isEmpty == false)
     ]
     for (field, present) in unsupported where present { throw unimplemented(field) }
-    try refuseUnsupported(process)
-}
-
-func refuseUnsupported(_ process: RuntimeSpec.Process) throws {
-    if let affinity = process.execCPUAffinity, affinity.initial != nil || affinity.final != nil {
-        throw unimplemented("process.execCPUAffinity")
-    }
 }
 
 func unimplemented(_ field: String) -> BerthError {

@@ -93,7 +93,7 @@ public enum PlanPrinter {
                 "open_tree",
                 [
                     ("path", a.path), ("propagation", MountFlags(rawValue: a.propagation).names),
-                    ("readonly", a.readonly ? "yes" : ""),
+                    ("readonly", a.readonly ? "yes" : ""), ("plain", a.plain ? "yes" : ""),
                 ])
         case .mount(let a):
             call(
@@ -102,6 +102,7 @@ public enum PlanPrinter {
                     ("type", a.type), ("source", a.source), ("target", a.target),
                     ("flags", MountFlags(rawValue: a.flags).names), ("data", a.data),
                     ("copy-up", a.copyUp ? "yes" : ""), ("on-host", a.onHost ? "yes" : ""),
+                    ("inherit-mode", a.inheritMode ? "yes" : ""),
                 ])
         case .bindMount(let a):
             call(
@@ -112,7 +113,11 @@ public enum PlanPrinter {
                     ("clear", MountAttributes(rawValue: a.clearAttributes_p).names),
                     ("recursive-attributes", a.attributesRecursive ? "yes" : ""),
                     ("propagation", MountFlags(rawValue: a.propagation).names), ("uids", maps(a.uids)),
-                    ("gids", maps(a.gids)),
+                    ("gids", maps(a.gids)), ("ids", a.mappedAsChild ? "as-child" : ""),
+                    ("recursive-ids", a.recursiveMappings ? "yes" : ""),
+                    ("opener", a.opener == .byHost ? "host" : a.opener == .byHostInChild ? "host-in-child" : ""),
+                    ("make-target", a.makeTarget ? "yes" : ""),
+                    ("locked", MountAttributes(rawValue: a.lockedAttributes).names),
                 ])
         case .setMountAttributes(let a):
             call(
@@ -147,7 +152,7 @@ public enum PlanPrinter {
         switch step.action {
         case .pivotRoot(let a):
             call(
-                a.noPivot ? "mount --move chroot" : "pivot_root",
+                a.chrootOnly ? "chroot" : a.noPivot ? "mount --move chroot" : "pivot_root",
                 [("propagation", MountFlags(rawValue: a.propagation).names), ("readonly", a.readonly ? "yes" : "")])
         case .sysctl(let a): call("write", [("path", "/proc/sys/\(a.name)"), ("value", "\"\(a.value)\"")])
         case .setRlimit(let a):
@@ -179,6 +184,7 @@ public enum PlanPrinter {
                 "open ptmx",
                 [
                     ("size", a.width == 0 ? "" : "\(a.width)x\(a.height)"), ("console-socket", a.consoleSocket),
+                    ("line-ends", a.plainLineEnds ? "plain" : ""),
                 ])
         case .changeDirectory(let a): call("chdir", [("path", a.path)])
         case .setUmask(let a): call("umask", [("mask", octal(a.mask))])
@@ -188,6 +194,7 @@ public enum PlanPrinter {
                 [
                     ("path", a.path), ("args", quoted(a.args)), ("env", quoted(a.env)),
                     ("timeout", a.timeout == 0 ? "" : "\(a.timeout)"),
+                    ("inherit-env", a.inheritEnvironment ? "yes" : ""),
                 ])
         case .waitForStart(let a): call("open", [("fifo", a.fifo.isEmpty ? "(the monitor's start)" : a.fifo)])
         case .closeDescriptors(let a): call("close_range", [("first", "\(a.first)")])
@@ -202,9 +209,23 @@ public enum PlanPrinter {
                     ("policy", "\(a.policy)"), ("nice", "\(a.nice)"), ("priority", "\(a.priority)"),
                     ("flags", "\(a.flags)"),
                 ])
+        case .setCpuAffinity(let a): call("sched_setaffinity", [("mask", a.mask.isEmpty ? "all" : hex(a.mask))])
+        case .setMemoryPolicy(let a):
+            call("set_mempolicy", [("mode", "\(a.mode)"), ("nodes", a.nodes.isEmpty ? "none" : hex(a.nodes))])
+        case .setTimeOffsets(let a):
+            call("write timens_offsets", a.offsets.map { ($0.clock, "\($0.seconds).\($0.nanoseconds)") })
+        case .moveLinks(let a):
+            call("netlink", a.names.sorted { $0.key < $1.key }.map { ($0.key, $0.value.isEmpty ? $0.key : $0.value) })
+        case .joinResctrl(let a): call("write tasks", [("directory", a.directory)])
         case .setIoPriority(let a): call("ioprio_set", [("class", "\(a.class)"), ("priority", "\(a.priority)")])
         default: nil
         }
+    }
+
+    /// The highest number first, as the kernel prints masks.
+    private static func hex(_ mask: PlanBytes) -> String {
+        let digits = mask.reversed().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return "0x" + digits
     }
 
     private static func quoted(_ list: [String]) -> String {

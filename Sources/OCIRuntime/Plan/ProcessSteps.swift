@@ -19,7 +19,11 @@ struct ProcessSteps {
             // A kernel or an outer seccomp profile without keyrings is no reason to fail.
             steps.child("make a session keyring", optional: true, .newKeyring(.with { $0.name = "_ses.\(options.id)" }))
         }
-        if !isExec, let personality = linux?.personality {
+        if let policy = linux?.memoryPolicy {
+            steps.child(
+                "set the memory policy \(policy.mode ?? "")", .setMemoryPolicy(try MemoryPolicy.step(policy)))
+        }
+        if let personality = linux?.personality {
             let domains: [String: UInt64] = ["LINUX": 0, "LINUX32": 8]
             guard let domain = domains[personality.domain] else {
                 throw BerthError.invalid(
@@ -56,6 +60,8 @@ struct ProcessSteps {
         let noNewPrivileges = process.noNewPrivileges == true
         // Without no_new_privs a filter needs CAP_SYS_ADMIN; with it, the later, the fewer of our own calls it sees.
         let early = seccomp.map { !noNewPrivileges || !$0.listener.isEmpty } ?? false
+        // Before any filter, which may not know the call. What is opened after it is close-on-exec by itself.
+        steps.child("close descriptors", .closeDescriptors(.with { $0.first = 3 + options.preservedDescriptors }))
         if noNewPrivileges { steps.child("set no_new_privs", .setNoNewPrivileges(.init())) }
         if early, let seccomp { steps.child("install the seccomp filter", .installSeccomp(seccomp)) }
         let deniesGroups = facts.deniesSetgroups(linux)
@@ -64,6 +70,7 @@ struct ProcessSteps {
                 .invalidArgument,
                 "process.user.additionalGids: a user namespace that maps the caller's own group alone has no others")
         }
+        if !hasHome { steps.child("find the home of user \(user.uid)", .findHome(.with { $0.uid = user.uid })) }
         steps.child(
             "become user \(user.uid), group \(user.gid)",
             .setUser(
@@ -74,11 +81,11 @@ struct ProcessSteps {
                     $0.skipGroups = deniesGroups
                 }))
         steps.child("enter \(process.cwd)", .changeDirectory(.with { $0.path = process.cwd }))
-        steps.child("set capabilities", .setCapabilities(try capabilities()))
+        steps.child("set capabilities", .setCapabilities(capabilities()))
         if let waiting { steps.child("wait for start", .waitForStart(waiting)) }
-        for (words, hook) in startHooks { steps.child(words, .runHook(hook)) }
         if !early, let seccomp { steps.child("install the seccomp filter", .installSeccomp(seccomp)) }
-        steps.child("close descriptors", .closeDescriptors(.with { $0.first = 3 + options.preservedDescriptors }))
+        // Programs of the container: what it may not do, they may not.
+        for (words, hook) in startHooks { steps.child(words, .runHook(hook)) }
         let arguments = process.args ?? []
         steps.child(
             "exec \(arguments.first ?? "")",
@@ -96,40 +103,69 @@ struct ProcessSteps {
         let kept = (process.env ?? []).reversed().filter { variable in
             seen.insert(variable.prefix { $0 != "=" }).inserted
         }
-        return kept.reversed()
+        return kept.reversed().filter { $0 != "HOME=" }
+    }
+
+    /// An empty one counts as none, as engines have come to expect.
+    private var hasHome: Bool {
+        guard let home = (process.env ?? []).last(where: { $0.hasPrefix("HOME=") }) else { return false }
+        return home != "HOME="
+    }
+
+    /// The CPUs of `process.execCPUAffinity`.
+    static func affinity(
+        _ process: RuntimeSpec.Process
+    ) throws -> (
+        initial: (text: String, step: Berth_Launch_V1_SetCPUAffinity)?,
+        final: (text: String, step: Berth_Launch_V1_SetCPUAffinity)?
+    ) {
+        func step(
+            _ list: String?, _ name: String
+        ) throws -> (text: String, step: Berth_Launch_V1_SetCPUAffinity)? {
+            guard let list, !list.isEmpty else { return nil }
+            guard let mask = NumberList.mask(list) else {
+                throw BerthError.invalid(
+                    field: "process.execCPUAffinity.\(name)", value: list.prefix(64), rule: "is no list of CPUs")
+            }
+            return (list, .with { $0.mask = mask.data })
+        }
+        return (
+            try step(process.execCPUAffinity?.initial, "initial"), try step(process.execCPUAffinity?.final, "final")
+        )
     }
 
     private func words(_ limit: UInt64) -> String {
         limit == UInt64.max ? "unlimited" : "\(limit)"
     }
 
-    private func capabilities() throws -> Berth_Launch_V1_SetCapabilities {
+    private func capabilities() -> Berth_Launch_V1_SetCapabilities {
         let sets = process.capabilities
         var message = Berth_Launch_V1_SetCapabilities()
-        message.bounding = try bits(sets?.bounding, "bounding")
-        message.permitted = try bits(sets?.permitted, "permitted")
-        message.effective = try bits(sets?.effective, "effective") & message.permitted
-        message.inheritable = try bits(sets?.inheritable, "inheritable")
+        message.bounding = bits(sets?.bounding)
+        message.permitted = bits(sets?.permitted)
+        message.effective = bits(sets?.effective) & message.permitted
+        message.inheritable = bits(sets?.inheritable)
         // The kernel takes as ambient only what is permitted and inheritable (capabilities(7)).
-        message.ambient = try bits(sets?.ambient, "ambient") & message.permitted & message.inheritable
+        message.ambient = bits(sets?.ambient) & message.permitted & message.inheritable
         return message
     }
 
-    /// A name that is unknown is an error; one that this kernel or this process does not have is left out, as runc does.
-    private func bits(_ names: [String]?, _ set: String) throws -> UInt64 {
-        var bits: UInt64 = 0
-        for (index, name) in (names ?? []).enumerated() {
-            guard let capability = Capability(name: name) else {
-                throw BerthError.invalid(
-                    field: "process.capabilities.\(set)[\(index)]", value: name.prefix(64), rule: "is no capability")
-            }
-            if capability.rawValue <= facts.lastCapability { bits |= capability.bit }
-        }
-        return bits & facts.capabilities
+    /// What is unknown, or what this kernel or this process does not have, is left out, as runc does; `CapabilityWarnings`
+    /// tells it.
+    private func bits(_ names: [String]?) -> UInt64 {
+        (names ?? []).compactMap { Capability(name: $0) }.filter { $0.rawValue <= facts.lastCapability }
+            .reduce(0) { $0 | $1.bit } & facts.capabilities
     }
 
     private func schedule(_ steps: inout PlanBuilder) throws {
         if let scheduler = process.scheduler {
+            // sched_setattr(2) refuses a deadline for a process that may not run on every CPU.
+            if scheduler.policy == "SCHED_DEADLINE", linux?.resources?.cpu?.cpus?.isEmpty == false {
+                throw BerthError(
+                    .invalidArgument,
+                    "process.scheduler.policy: process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE with linux.resources.cpu.cpus"
+                )
+            }
             let policies = [
                 "SCHED_OTHER", "SCHED_FIFO", "SCHED_RR", "SCHED_BATCH", "SCHED_ISO", "SCHED_IDLE", "SCHED_DEADLINE",
             ]
@@ -211,6 +247,19 @@ struct ProcessSteps {
         message.flags = try SeccompProfile.filterFlags(seccomp)
         let notifies = ([seccomp.defaultAction] + (seccomp.syscalls ?? []).map(\.action)).contains("SCMP_ACT_NOTIFY")
         let listener = seccomp.listenerPath ?? ""
+        // The descriptor that answers is handed over by a write, of which it would be told first.
+        if seccomp.defaultAction == "SCMP_ACT_NOTIFY" {
+            throw BerthError(
+                .invalidArgument,
+                "config.json: linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action")
+        }
+        for (index, rule) in (seccomp.syscalls ?? []).enumerated()
+        where rule.action == "SCMP_ACT_NOTIFY" && rule.names.contains("write") {
+            throw BerthError(
+                .invalidArgument,
+                "config.json: linux.seccomp.syscalls[\(index)].action: SCMP_ACT_NOTIFY cannot be used for the write syscall"
+            )
+        }
         if notifies, listener.isEmpty {
             throw BerthError(
                 .invalidArgument, "config.json: linux.seccomp.listenerPath: is missing for SCMP_ACT_NOTIFY")
@@ -219,8 +268,6 @@ struct ProcessSteps {
             message.listener = listener
             message.listenerMetadata = Array((seccomp.listenerMetadata ?? "").utf8).data
             message.listenerDocument = listenerDocument(metadata: seccomp.listenerMetadata ?? "")
-        } else if !listener.isEmpty {
-            throw BerthError(.invalidArgument, "config.json: linux.seccomp.listenerPath: no rule has SCMP_ACT_NOTIFY")
         }
         return message
     }

@@ -11,6 +11,10 @@ public struct RunOptions: Sendable {
     public var preservedDescriptors: Int
     public var noPivot: Bool
     public var noNewKeyring: Bool
+    /// Unix socket that receives a pidfd of the process.
+    public var pidfdSocket: FilePath?
+    /// `exec`: sub-cgroups of the container's, `PATH` or `CONTROLLERS:PATH`.
+    public var subCgroups: [String] = []
 
     public init() {
         preservedDescriptors = 0
@@ -90,12 +94,16 @@ extension ContainerRuntime {
         waiting: Bool, options: RunOptions
     ) throws -> (container: KnownContainer, process: LaunchedProcess) {
         try original.validate()
-        let (facts, cgroup) = try place(original, id: id)
+        let (detected, cgroup) = try place(original, id: id)
+        var facts = detected
+        if original.linux?.intelRdt != nil { facts.resctrl = HostFacts.resctrlMountpoint() }
         let spec = placed(original, in: cgroup)
         try refuseLiveCgroup(cgroup)
         let compile = try compileOptions(
             id: id, bundle: bundle, directory: directory, cgroup: cgroup, waiting: waiting, options: options)
         let plan = try PlanCompiler(facts: facts).compile(withListenVariables(spec, options), options: compile)
+        for warning in spec.process.map({ CapabilityWarnings.of($0, facts) }) ?? [] { Self.warn(warning) }
+        Self.debug(plan)
         try Files.writeAtomically(directory.appending("config.json"), configuration)
         if waiting {
             // The process in a user namespace opens it for writing.
@@ -103,7 +111,13 @@ extension ContainerRuntime {
             try Syscall.fchmodat(directory.appending("exec.fifo"), mode: 0o622)
         }
         try note(cgroup, in: directory)
-        let process = try launch(plan, spec, in: cgroup, options)
+        let process: LaunchedProcess
+        do {
+            process = try launch(plan, spec, in: cgroup, options)
+        } catch {
+            HostMounts(spec, rootfs(spec, bundle)).remove()
+            throw error
+        }
         for warning in process.warnings { Self.warn(warning.description) }
         do {
             if let pids = original.linux?.resources?.pids, spec.linux?.resources?.pids == nil {
@@ -122,9 +136,11 @@ extension ContainerRuntime {
             if let pidFile = options.pidFile {
                 try Files.writeAtomically(pidFile, Array("\(process.pid)".utf8), mode: 0o644)
             }
+            if let socket = options.pidfdSocket { try PidfdSocket.send(process.pid, to: socket) }
             return (KnownContainer(directory: directory, stored: stored, cgroup: cgroup, specification: spec), process)
         } catch {
             abandon(process, cgroup)
+            HostMounts(spec, rootfs(spec, bundle)).remove()
             throw BerthError.wrapping(error, "record container \(id)")
         }
     }
@@ -159,6 +175,7 @@ extension ContainerRuntime {
             id: id, bundle: bundle, start: waiting ? .onFIFO(directory.appending("exec.fifo")) : .immediately)
         compile.sibling = true
         compile.consoleSocket = options.consoleSocket
+        compile.plainLineEnds = options.consoleSocket == nil
         compile.preservedDescriptors = UInt32(clamping: options.preservedDescriptors + Self.listenDescriptors)
         compile.noPivot = options.noPivot
         compile.noNewKeyring = options.noNewKeyring

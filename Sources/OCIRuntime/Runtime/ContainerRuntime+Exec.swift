@@ -24,18 +24,33 @@ extension ContainerRuntime {
             if let type = NamespaceTypes(specName: namespace.type) { types.insert(type) }
         }
         let target = ExecTarget(
-            id: container.id, pid: container.stored.pid, namespaces: namespaces, cgroup: container.cgroup.cgroup,
+            id: container.id, pid: container.stored.pid, namespaces: namespaces,
+            cgroup: try ExecPlacement(container: container).cgroup(options.subCgroups),
             linux: spec.linux)
         var compile = CompileOptions(id: container.id, bundle: FilePath(container.stored.bundle))
         compile.sibling = true
         compile.consoleSocket = options.consoleSocket
+        compile.plainLineEnds = options.consoleSocket == nil
         compile.preservedDescriptors = UInt32(clamping: options.preservedDescriptors)
-        let plan = try PlanCompiler(facts: HostFacts.detect()).compileExec(
-            process: process, container: target, options: compile)
+        let facts = try HostFacts.detect()
+        let plan = try PlanCompiler(facts: facts).compileExec(process: process, container: target, options: compile)
+        for warning in CapabilityWarnings.of(process, facts) { Self.warn(warning) }
+        Self.debug(plan)
         let launched = try launcher().launchBlocking(plan, descriptors: Self.descriptors(options))
         for warning in launched.warnings { Self.warn(warning.description) }
-        if let pidFile = options.pidFile {
-            try Files.writeAtomically(pidFile, Array("\(launched.pid)".utf8), mode: 0o644)
+        do {
+            if let pidFile = options.pidFile {
+                try Files.writeAtomically(pidFile, Array("\(launched.pid)".utf8), mode: 0o644)
+            }
+            if let socket = options.pidfdSocket { try PidfdSocket.send(launched.pid, to: socket) }
+        } catch {
+            // Nobody would know of it.
+            if let pidfd = try? Syscall.pidfdOpen(launched.pid) {
+                try? Syscall.pidfdSendSignal(pidfd.fd, 9)
+                _ = try? Syscall.poll([(pidfd.fd, events: 1)], timeout: 5000)
+                _ = try? Syscall.wait(pidfd: pidfd.fd, noHang: true)
+            }
+            throw BerthError.wrapping(error, "record the process")
         }
         return launched
     }

@@ -1,4 +1,5 @@
 internal import Core
+internal import LaunchAPI
 internal import LinuxKernel
 public import OCISpec
 public import SystemPackage
@@ -90,8 +91,8 @@ public struct ContainerRuntime: Sendable {
 
     public func runPoststartHooks(_ container: KnownContainer) throws {
         let spec = try container.specification()
-        for hook in spec.hooks?.poststart ?? [] {
-            try HookRunner.run(hook, state: container.state(), kind: "poststart")
+        for (index, hook) in (spec.hooks?.poststart ?? []).enumerated() {
+            try HookRunner.run(hook, state: container.state(), kind: "poststart", index: index)
         }
     }
 
@@ -99,6 +100,12 @@ public struct ContainerRuntime: Sendable {
 
     /// - Parameter all: every process of the container, not only the first.
     public func kill(_ container: KnownContainer, signal: Int32, all: Bool) throws {
+        // Without a PID namespace of its own the end of the first process does not end the others.
+        if signal == 9, !all, !container.ownsPIDs, !container.cgroup.cgroup.directories.isEmpty,
+            try !container.cgroup.pids().isEmpty
+        {
+            return try container.cgroup.kill()
+        }
         // Without a cgroup the first process is all that is known; its namespace's others end with it.
         if all, !container.cgroup.cgroup.directories.isEmpty {
             if signal == 9 { return try container.cgroup.kill() }
@@ -199,12 +206,33 @@ public struct ContainerRuntime: Sendable {
         } catch {
             throw BerthError(.internal, "remove \(container.directory)", cause: error)
         }
-        for hook in spec?.hooks?.poststop ?? [] {
+        if let spec, spec.linux?.intelRdt != nil {
+            try? Resctrl(spec.linux, id: container.id, mountpoint: HostFacts.resctrlMountpoint())?.remove()
+        }
+        if let spec { HostMounts(spec, container.stored.rootfs).remove() }
+        for (index, hook) in (spec?.hooks?.poststop ?? []).enumerated() {
             // Their failure is told and changes nothing (specification, "Poststop").
-            do { try HookRunner.run(hook, state: state, kind: "poststop") } catch { Self.warn("\(error)") }
+            do { try HookRunner.run(hook, state: state, kind: "poststop", index: index) } catch {
+                Self.warn("\(error)")
+            }
         }
     }
 
     /// Where warnings go; the command line sets it before anything runs.
     nonisolated(unsafe) public static var warn: @Sendable (String) -> Void = { _ in }
+    /// Where it is told what is done; `nil`: nowhere, and nothing is put into words.
+    nonisolated(unsafe) public static var trace: (@Sendable (String) -> Void)?
+
+    /// Every step of a plan, before it is carried out.
+    static func debug(_ plan: Berth_Launch_V1_Plan) {
+        guard let trace else { return }
+        for (index, step) in plan.steps.enumerated() {
+            let place = step.place == .child ? "child" : "host"
+            trace("step \(index + 1) of \(plan.steps.count) (\(place)): \(step.words)")
+            if case .installSeccomp(let filter) = step.action {
+                // SECCOMP_FILTER_FLAG_NEW_LISTENER comes with a listener.
+                trace("seccomp filter flags: \(filter.flags | (filter.listener.isEmpty ? 0 : 8))")
+            }
+        }
+    }
 }

@@ -10,7 +10,9 @@ public enum HookRunner {
     /// Runs `hook` with `state` on its stdin, and waits.
     ///
     /// - Throws: `BerthError` with the end of its stderr where it fails or takes longer than its timeout.
-    public static func run(_ hook: RuntimeSpec.Hook, state: ContainerState, kind: String) throws {
+    public static func run(_ hook: RuntimeSpec.Hook, state: ContainerState, kind: String, index: Int) throws {
+        // The words that engines know from runc.
+        let name = "error running \(kind) hook #\(index): \(hook.path)"
         let input = try Syscall.memfdCreate("berth-hook-state")
         try Files.writeAll(input.fd, try StrictJSON.encode(state))
         _ = try input.fd.seek(offset: 0, from: .start)
@@ -21,14 +23,14 @@ public enum HookRunner {
                 executable: FilePath(hook.path), arguments: hook.args ?? [hook.path], environment: hook.env ?? [],
                 descriptors: [(input.fd, 0), (output.fd, 1), (output.fd, 2)], newGroup: true)
         } catch {
-            throw BerthError(.failedPrecondition, "\(kind) hook \(hook.path)", cause: error)
+            throw BerthError(.failedPrecondition, name, cause: error)
         }
         let timeout = hook.timeout.map { Int32(clamping: $0 * 1000) } ?? -1
         let events = try Syscall.poll([(process.pidfd.fd, events: 1)], timeout: timeout)
         if events[0] == 0 {
             try? Syscall.kill(-process.pid, 9)
             _ = try? process.waitBlocking()
-            throw BerthError(.deadlineExceeded, "\(kind) hook \(hook.path): took longer than \(hook.timeout ?? 0) s")
+            throw BerthError(.deadlineExceeded, "\(name): took longer than \(hook.timeout ?? 0) s")
         }
         let status = try process.waitBlocking()
         guard status == .exited(0) else {
@@ -38,7 +40,7 @@ public enum HookRunner {
                 .split(whereSeparator: \.isNewline).joined(separator: "; ")
             throw BerthError(
                 .failedPrecondition,
-                "\(kind) hook \(hook.path): ended with status \(status.code)\(text.isEmpty ? "" : ": \(text)")")
+                "\(name): ended with status \(status.code)\(text.isEmpty ? "" : ": \(text)")")
         }
     }
 }

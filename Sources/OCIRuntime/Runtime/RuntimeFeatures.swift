@@ -39,10 +39,10 @@ public struct RuntimeFeatures: Encodable, Sendable {
         let seccomp = SeccompFeatures()
         let apparmor: Toggle
         let selinux: Toggle
-        let intelRdt = Toggle(enabled: false)
-        let memoryPolicy = Toggle(enabled: false)
+        let intelRdt = IntelRdtFeatures()
+        let memoryPolicy = MemoryPolicyFeatures()
         let mountExtensions = MountExtensions()
-        let netDevices = Toggle(enabled: false)
+        let netDevices = Toggle(enabled: true)
 
         enum CodingKeys: String, CodingKey {
             case namespaces, capabilities, cgroup, seccomp, apparmor, selinux, intelRdt, memoryPolicy, mountExtensions
@@ -81,6 +81,21 @@ public struct RuntimeFeatures: Encodable, Sendable {
         let supportedFlags = SeccompProfile.flagNames
 
         enum CodingKeys: String, CodingKey { case enabled, actions, operators, archs, knownFlags, supportedFlags }
+    }
+
+    struct IntelRdtFeatures: Encodable {
+        let enabled = true
+        let schemata = true
+        let monitoring = true
+
+        enum CodingKeys: String, CodingKey { case enabled, schemata, monitoring }
+    }
+
+    struct MemoryPolicyFeatures: Encodable {
+        let modes = MemoryPolicy.modes
+        let flags = MemoryPolicy.flags.map(\.name)
+
+        enum CodingKeys: String, CodingKey { case modes, flags }
     }
 
     struct MountExtensions: Encodable {

@@ -83,6 +83,12 @@ public struct KnownContainer: Sendable {
         try knownSpecification ?? ContainerRuntime.readSpecification(directory.appending("config.json"))
     }
 
+    /// Whether its processes have a PID namespace of their own, which ends with the first of them.
+    var ownsPIDs: Bool {
+        guard let spec = try? specification(), let namespace = spec.namespace("pid") else { return false }
+        return (namespace.path ?? "").isEmpty
+    }
+
     /// A descriptor of the first process, if it is the one that was created and still lives.
     public func initProcess() throws -> OwnedDescriptor? {
         do {

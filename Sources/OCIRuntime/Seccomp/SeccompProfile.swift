@@ -24,13 +24,15 @@ public enum SeccompProfile {
     }
 
     private static let flagBits: [(name: String, bit: UInt32)] = [
-        ("SECCOMP_FILTER_FLAG_LOG", 2), ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4), ("SECCOMP_FILTER_FLAG_TSYNC", 1),
+        ("SECCOMP_FILTER_FLAG_LOG", 2), ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4),
+        // The process has one thread: there is nothing to synchronise.
+        ("SECCOMP_FILTER_FLAG_TSYNC", 0),
         ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 32),
     ]
 
     static var flagNames: [String] { flagBits.map(\.name) }
 
-    static var libraryVersion: String {
+    public static var libraryVersion: String {
         guard let version = seccomp_version()?.pointee else { return "unknown" }
         return "\(version.major).\(version.minor).\(version.micro)"
     }
@@ -47,7 +49,8 @@ public enum SeccompProfile {
     /// SECCOMP_FILTER_FLAG_* bits of the profile.
     static func filterFlags(_ profile: RuntimeSpec.Linux.Seccomp) throws -> UInt32 {
         var bits: UInt32 = 0
-        for (index, flag) in (profile.flags ?? []).enumerated() {
+        // Where nothing is said, without the cost of mitigations against speculation, as with runc.
+        for (index, flag) in (profile.flags ?? ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]).enumerated() {
             guard let bit = flagBits.first(where: { $0.name == flag })?.bit else {
                 throw BerthError.invalid(
                     field: "config.json: linux.seccomp.flags[\(index)]", value: flag.prefix(64), rule: "is unknown")

@@ -32,6 +32,8 @@ final class JSONEncoding: Encoder {
             slot.value = .string(text)
         } else {
             try value.encode(to: JSONEncoding(slot: slot, path: path))
+            // A dictionary has no order of its own.
+            if value is any StringKeyed { slot.members.sort { $0.key < $1.key } }
         }
     }
 
@@ -58,6 +60,9 @@ final class JSONEncoding: Encoder {
         return .number("\(value)")
     }
 }
+
+private protocol StringKeyed {}
+extension Dictionary: StringKeyed where Key == String {}
 
 private struct KeyedContainer<Key: CodingKey>: KeyedEncodingContainerProtocol {
     let slot: JSONEncoding.Slot
@@ -182,13 +187,16 @@ private struct SingleContainer: SingleValueEncodingContainer {
     }
 }
 
-/// Text of a `JSONValue`, keys sorted.
+/// Text of a `JSONValue`.
 struct JSONWriter {
     let pretty: Bool
+    /// Keys by name; otherwise in the order in which they were written.
+    let sorted: Bool
     private(set) var bytes: [UInt8] = []
 
-    init(pretty: Bool) {
+    init(pretty: Bool, sorted: Bool = true) {
         self.pretty = pretty
+        self.sorted = sorted
     }
 
     mutating func write(_ value: JSONValue, indent: Int) {
@@ -200,7 +208,8 @@ struct JSONWriter {
         case .array(let elements):
             list("[", "]", elements, indent: indent) { writer, element in writer.write(element, indent: indent + 1) }
         case .object(let members):
-            list("{", "}", members.sorted { $0.key < $1.key }, indent: indent) { writer, member in
+            let ordered = sorted ? members.sorted { $0.key < $1.key } : members
+            list("{", "}", ordered, indent: indent) { writer, member in
                 writer.quote(member.key)
                 writer.add(writer.pretty ? ": " : ":")
                 writer.write(member.value, indent: indent + 1)

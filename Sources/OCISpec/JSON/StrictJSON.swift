@@ -33,11 +33,13 @@ public enum StrictJSON {
         }
     }
 
-    /// Keys are sorted; `pretty` indents by two spaces.
-    public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {
+    /// `pretty` indents by two spaces; keys are sorted, or stand in the order of their declaration.
+    public static func encode(
+        _ value: some Encodable, pretty: Bool = false, sorted: Bool = true
+    ) throws -> [UInt8] {
         let slot = JSONEncoding.Slot()
         try JSONEncoding.box(value, into: slot, path: [])
-        var writer = JSONWriter(pretty: pretty)
+        var writer = JSONWriter(pretty: pretty, sorted: sorted)
         writer.write(slot.finished, indent: 0)
         return writer.bytes
     }

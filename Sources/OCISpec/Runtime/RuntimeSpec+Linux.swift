@@ -88,10 +88,12 @@ extension RuntimeSpec {
         }
 
         public struct MemoryPolicy: Codable, Sendable, Hashable {
-            public var mode: String
+            /// `MPOL_DEFAULT`, `MPOL_BIND`, ...
+            public var mode: String?
+            /// A list such as `0-3,5`.
             public var nodes: String?
             public var flags: [String]?
-            public init(mode: String) { self.mode = mode }
+            public init(mode: String? = nil) { self.mode = mode }
         }
 
         public struct Seccomp: Codable, Sendable, Hashable {

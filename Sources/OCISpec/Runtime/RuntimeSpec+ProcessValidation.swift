@@ -148,7 +148,8 @@ extension RuntimeSpec.Linux {
             if let type = rule.type, !["", "a", "c", "b"].contains(type) {
                 return SpecViolation("\(field).type", "\"\(type.prefix(16))\" must be a, c or b")
             }
-            if let access = rule.access, !access.allSatisfy({ "rwm".contains($0) }) {
+            // `a`, of old configurations, adds nothing to the letters beside it.
+            if let access = rule.access, !access.allSatisfy({ "rwma".contains($0) }) {
                 return SpecViolation("\(field).access", "\"\(access.prefix(16))\" must be of r, w and m")
             }
         }

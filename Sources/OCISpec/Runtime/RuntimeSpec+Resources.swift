@@ -67,7 +67,7 @@ extension RuntimeSpec.Linux {
         }
 
         public struct Pids: Codable, Sendable, Hashable {
-            /// 0 or less: no limit.
+            /// Less than 0: no limit; 0 means 1, since the container has a process.
             public var limit: Int64?
             public init(limit: Int64?) { self.limit = limit }
         }

@@ -160,8 +160,21 @@ extension RuntimeSpec {
                 return SpecViolation("linux.\(field)", "is missing for the new user namespace")
             }
         }
-        if linux?.timeOffsets?.isEmpty == false, namespace("time") == nil {
-            return SpecViolation("linux.timeOffsets", "needs a time namespace in linux.namespaces")
+        return timeOffsetViolation()
+    }
+
+    private func timeOffsetViolation() -> SpecViolation? {
+        guard let offsets = linux?.timeOffsets, !offsets.isEmpty else { return nil }
+        guard let time = namespace("time"), (time.path ?? "").isEmpty else {
+            return SpecViolation("linux.timeOffsets", "needs a new time namespace in linux.namespaces")
+        }
+        for (clock, offset) in offsets.sorted(by: { $0.key < $1.key }) {
+            guard ["monotonic", "boottime"].contains(clock) else {
+                return SpecViolation("linux.timeOffsets", "\"\(clock.prefix(32))\" must be monotonic or boottime")
+            }
+            if let nanoseconds = offset.nanosecs, nanoseconds > 999_999_999 {
+                return SpecViolation("linux.timeOffsets.\(clock).nanosecs", "\(nanoseconds) is a second or more")
+            }
         }
         return nil
     }

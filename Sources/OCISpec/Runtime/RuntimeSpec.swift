@@ -131,6 +131,16 @@ extension RuntimeSpec {
                 self.umask = umask
                 self.additionalGids = additionalGids
             }
+
+            /// What is left out is 0, as the engines' own readers have it.
+            public init(from decoder: any Decoder) throws {
+                let container = try decoder.container(keyedBy: CodingKeys.self)
+                uid = try container.decodeIfPresent(UInt32.self, forKey: .uid) ?? 0
+                gid = try container.decodeIfPresent(UInt32.self, forKey: .gid) ?? 0
+                umask = try container.decodeIfPresent(UInt32.self, forKey: .umask)
+                additionalGids = try container.decodeIfPresent([UInt32].self, forKey: .additionalGids)
+                username = try container.decodeIfPresent(String.self, forKey: .username)
+            }
         }
 
         /// Names `CAP_...`.

@@ -10,7 +10,6 @@ internal import Testing
         (".linux.namespaces += [{\"type\": \"quantum\"}]", "quantum"),
         (".linux.uidMappings = [{\"containerID\": 0, \"hostID\": 1000, \"size\": 1}]", "uidMappings"),
         (".process.args = []", "process.args"),
-        (".process.capabilities.bounding = [\"CAP_NONE_SUCH\"]", "CAP_NONE_SUCH"),
         (".process.rlimits = [{\"type\": \"RLIMIT_NONE\", \"soft\": 1, \"hard\": 1}]", "RLIMIT_NONE"),
         (".mounts += [{\"destination\": \"/tmp\", \"type\": \"nosuchfs\", \"source\": \"none\"}]", "nosuchfs"),
         (".process.args = [\"/no/such/program\"]", "/no/such/program"),
@@ -33,6 +32,26 @@ internal import Testing
             let output = try await fixture.run()
             #expect(output.code == 1)
             #expect(output.standardError.contains("config.json"), "\(output)")
+        }
+    }
+
+    /// The specification: "MUST be logged as a warning", and no failure.
+    @Test func unknownCapabilitiesAreToldAndNoError() async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            let output = try await fixture.output(
+                of: ["/bin/true"], ".process.capabilities.bounding += [\"CAP_NONE_SUCH\"]")
+            #expect(output.code == 0)
+            #expect(
+                output.standardError.contains("ignoring unknown or unavailable capabilities: [CAP_NONE_SUCH]"),
+                "\(output)")
+        }
+    }
+
+    @Test func unknownVerbGetsTheNearest() async throws {
+        for arguments in [["strat", "c1"], ["strat", "-h"]] {
+            let output = try await Program.ours("berth-oci").run(arguments)
+            #expect(output.code == 1)
+            #expect(output.standardError.contains("did you mean \"start\"?"), "\(output)")
         }
     }
 

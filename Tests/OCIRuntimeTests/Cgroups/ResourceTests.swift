@@ -33,6 +33,15 @@ internal import Testing
         #expect(v1.first == CgroupWrite("memory", "memory.limit_in_bytes", "-1"))
     }
 
+    @Test func aLimitOfNoProcessesLeavesTheContainersOwn() throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.pids = .init(limit: 0)
+        #expect(
+            try ResourceWrites.compile(resources, on: Hosts.hybrid.cgroups) == [CgroupWrite("pids", "pids.max", "1")])
+        resources.pids = .init(limit: nil)
+        #expect(try ResourceWrites.compile(resources, on: Hosts.hybrid.cgroups).isEmpty)
+    }
+
     @Test func nothingIsWrittenForWhatIsZeroOrAbsent() throws {
         var resources = RuntimeSpec.Linux.Resources()
         resources.memory = .init()

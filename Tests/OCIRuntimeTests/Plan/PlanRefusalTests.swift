@@ -18,21 +18,59 @@ internal import Testing
     }
 
     @Test(arguments: [
-        Case(.unimplemented, "linux.intelRdt") { $0.linux?.intelRdt = .init() },
-        Case(.unimplemented, "linux.memoryPolicy") { $0.linux?.memoryPolicy = .init(mode: "MPOL_BIND") },
-        Case(.unimplemented, "linux.mountLabel") { $0.linux?.mountLabel = "x" },
-        Case(.unimplemented, "linux.netDevices") { $0.linux?.netDevices = ["eth0": .init()] },
-        Case(.unimplemented, "process.execCPUAffinity") {
-            $0.process?.execCPUAffinity = .init()
-            $0.process?.execCPUAffinity?.final = "0"
+        Case(.failedPrecondition, "linux.intelRdt: this host has no resctrl") { $0.linux?.intelRdt = .init() },
+        Case(.invalidArgument, "linux.memoryPolicy.mode: invalid memory policy mode \"BIND\"") {
+            $0.linux?.memoryPolicy = .init(mode: "BIND")
         },
-        Case(.unimplemented, "linux.namespaces") { $0.linux?.namespaces = [.init(type: "pid")] },
-        Case(.invalidArgument, "process.capabilities.effective[0]: \"CAP_MAGIC\"") {
-            $0.process?.capabilities = .init()
-            $0.process?.capabilities?.effective = ["CAP_MAGIC"]
+        Case(.invalidArgument, "linux.memoryPolicy.flags: invalid memory policy flag \"fast\"") {
+            $0.linux?.memoryPolicy = .init(mode: "MPOL_BIND")
+            $0.linux?.memoryPolicy?.flags = ["fast"]
+        },
+        Case(.invalidArgument, "linux.memoryPolicy.nodes: invalid memory policy node") {
+            $0.linux?.memoryPolicy = .init(mode: "MPOL_BIND")
+            $0.linux?.memoryPolicy?.nodes = "0-9876543210"
+        },
+        Case(.invalidArgument, "linux.memoryPolicy.nodes: MPOL_DEFAULT mode requires 0 nodes but got 8") {
+            $0.linux?.memoryPolicy = .init(mode: "MPOL_DEFAULT")
+            $0.linux?.memoryPolicy?.nodes = "0-7"
+        },
+        Case(.invalidArgument, "linux.netDevices: needs a network namespace") {
+            $0.linux?.netDevices = ["eth0": .init()]
+            $0.linux?.namespaces = [.init(type: "mount")]
+        },
+        Case(.invalidArgument, "linux.netDevices: \"a/b\" is no name") {
+            $0.linux?.netDevices = ["eth0": .init(name: "a/b")]
+        },
+        Case(.invalidArgument, "linux.timeOffsets: needs a new time namespace") {
+            $0.linux?.timeOffsets = ["monotonic": .init(secs: 1)]
+        },
+        Case(.invalidArgument, "linux.timeOffsets: \"realtime\" must be monotonic or boottime") {
+            $0.linux?.namespaces?.append(.init(type: "time"))
+            $0.linux?.timeOffsets = ["realtime": .init(secs: 1)]
+        },
+        Case(.invalidArgument, "process.scheduler.policy: process scheduler can't be used together with AllowedCPUs") {
+            $0.process?.scheduler = .init(policy: "SCHED_DEADLINE")
+            $0.linux?.resources = .init()
+            $0.linux?.resources?.cpu = .init()
+            $0.linux?.resources?.cpu?.cpus = "0"
+        },
+        Case(.invalidArgument, "mounts[0].options: idmap needs mappings of ids") {
+            $0.mounts = [.init(destination: "/a", type: "bind", source: "/b", options: ["bind", "idmap"])]
         },
         Case(.invalidArgument, "linux.seccomp.listenerPath: is missing") {
+            $0.linux?.seccomp = .init(defaultAction: "SCMP_ACT_ALLOW")
+            $0.linux?.seccomp?.syscalls = [.init(names: ["mkdir"], action: "SCMP_ACT_NOTIFY")]
+        },
+        Case(.invalidArgument, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action") {
             $0.linux?.seccomp = .init(defaultAction: "SCMP_ACT_NOTIFY")
+            $0.linux?.seccomp?.listenerPath = "/run/agent.sock"
+        },
+        // Setting it up hung for ever.
+        Case(.invalidArgument, "linux.seccomp.syscalls[0].action: SCMP_ACT_NOTIFY cannot be used for the write syscall")
+        {
+            $0.linux?.seccomp = .init(defaultAction: "SCMP_ACT_ALLOW")
+            $0.linux?.seccomp?.listenerPath = "/run/agent.sock"
+            $0.linux?.seccomp?.syscalls = [.init(names: ["write"], action: "SCMP_ACT_NOTIFY")]
         },
         Case(.invalidArgument, "linux.seccomp.flags[0]") {
             $0.linux?.seccomp = .init(defaultAction: "SCMP_ACT_ALLOW")
@@ -46,7 +84,7 @@ internal import Testing
         },
         Case(.failedPrecondition, "process.apparmorProfile") { $0.process?.apparmorProfile = "strict" },
         Case(.failedPrecondition, "process.selinuxLabel") { $0.process?.selinuxLabel = "a:b:c" },
-        Case(.failedPrecondition, "linux.resources.unified: this host has hybrid cgroups") {
+        Case(.failedPrecondition, "linux.resources.unified: invalid configuration: this host has hybrid cgroups") {
             $0.linux?.resources = .init()
             $0.linux?.resources?.unified = ["memory.high": "1"]
         },

@@ -32,6 +32,19 @@ internal import Testing
         #expect(String(decoding: bytes, as: UTF8.self) == "{\n  \"a\": [],\n  \"b\": [\n    1,\n    2\n  ]\n}")
     }
 
+    @Test func unsortedKeysStandAsDeclaredAndThoseOfADictionaryByName() throws {
+        let document = Document(items: [.init(name: "n", count: 1)], flags: ["z": true, "a": false])
+        let bytes = try StrictJSON.encode(document, sorted: false)
+        #expect(
+            String(decoding: bytes, as: UTF8.self)
+                == #"{"items":[{"name":"n","count":1}],"flags":{"a":false,"z":true}}"#)
+    }
+
+    @Test func aUserHasZerosForWhatIsLeftOut() throws {
+        let user = try StrictJSON.decode(RuntimeSpec.Process.User.self, from: Array("{\"uid\": 5}".utf8), what: "user")
+        #expect(user.uid == 5 && user.gid == 0)
+    }
+
     @Test(arguments: [
         (#"{"items": [{"name": 1}]}"#, "document: items[0].name: must be a string, not a number"),
         (#"{"items": [{}]}"#, "document: items[0].name: is missing"),

@@ -84,7 +84,7 @@ internal import Testing
         Case("linux.uidMappings: is missing for the new user namespace") {
             $0.linux?.namespaces = [.init(type: "mount"), .init(type: "user")]
         },
-        Case("linux.timeOffsets: needs a time namespace") { $0.linux?.timeOffsets = ["monotonic": .init(secs: 1)] },
+        Case("linux.timeOffsets: needs a new time namespace") { $0.linux?.timeOffsets = ["monotonic": .init(secs: 1)] },
         Case("linux.sysctl[\"net.core.somaxconn\"]: needs a network namespace") {
             $0.linux?.sysctl = ["net.core.somaxconn": "1"]
         },

@@ -412,6 +412,321 @@ void   berth__launch__v1__idmap__free_unpacked
   assert(message->base.descriptor == &berth__launch__v1__idmap__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   berth__launch__v1__set_time_offsets__init
+                     (Berth__Launch__V1__SetTimeOffsets         *message)
+{
+  static const Berth__Launch__V1__SetTimeOffsets init_value = BERTH__LAUNCH__V1__SET_TIME_OFFSETS__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__set_time_offsets__get_packed_size
+                     (const Berth__Launch__V1__SetTimeOffsets *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_time_offsets__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__set_time_offsets__pack
+                     (const Berth__Launch__V1__SetTimeOffsets *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_time_offsets__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__set_time_offsets__pack_to_buffer
+                     (const Berth__Launch__V1__SetTimeOffsets *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_time_offsets__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__SetTimeOffsets *
+       berth__launch__v1__set_time_offsets__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__SetTimeOffsets *)
+     protobuf_c_message_unpack (&berth__launch__v1__set_time_offsets__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__set_time_offsets__free_unpacked
+                     (Berth__Launch__V1__SetTimeOffsets *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__set_time_offsets__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   berth__launch__v1__time_offset__init
+                     (Berth__Launch__V1__TimeOffset         *message)
+{
+  static const Berth__Launch__V1__TimeOffset init_value = BERTH__LAUNCH__V1__TIME_OFFSET__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__time_offset__get_packed_size
+                     (const Berth__Launch__V1__TimeOffset *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__time_offset__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__time_offset__pack
+                     (const Berth__Launch__V1__TimeOffset *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__time_offset__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__time_offset__pack_to_buffer
+                     (const Berth__Launch__V1__TimeOffset *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__time_offset__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__TimeOffset *
+       berth__launch__v1__time_offset__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__TimeOffset *)
+     protobuf_c_message_unpack (&berth__launch__v1__time_offset__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__time_offset__free_unpacked
+                     (Berth__Launch__V1__TimeOffset *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__time_offset__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   berth__launch__v1__enter_time_namespace__init
+                     (Berth__Launch__V1__EnterTimeNamespace         *message)
+{
+  static const Berth__Launch__V1__EnterTimeNamespace init_value = BERTH__LAUNCH__V1__ENTER_TIME_NAMESPACE__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__enter_time_namespace__get_packed_size
+                     (const Berth__Launch__V1__EnterTimeNamespace *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__enter_time_namespace__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__enter_time_namespace__pack
+                     (const Berth__Launch__V1__EnterTimeNamespace *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__enter_time_namespace__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__enter_time_namespace__pack_to_buffer
+                     (const Berth__Launch__V1__EnterTimeNamespace *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__enter_time_namespace__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__EnterTimeNamespace *
+       berth__launch__v1__enter_time_namespace__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__EnterTimeNamespace *)
+     protobuf_c_message_unpack (&berth__launch__v1__enter_time_namespace__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__enter_time_namespace__free_unpacked
+                     (Berth__Launch__V1__EnterTimeNamespace *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__enter_time_namespace__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   berth__launch__v1__set_cpuaffinity__init
+                     (Berth__Launch__V1__SetCPUAffinity         *message)
+{
+  static const Berth__Launch__V1__SetCPUAffinity init_value = BERTH__LAUNCH__V1__SET_CPUAFFINITY__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__set_cpuaffinity__get_packed_size
+                     (const Berth__Launch__V1__SetCPUAffinity *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_cpuaffinity__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__set_cpuaffinity__pack
+                     (const Berth__Launch__V1__SetCPUAffinity *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_cpuaffinity__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__set_cpuaffinity__pack_to_buffer
+                     (const Berth__Launch__V1__SetCPUAffinity *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_cpuaffinity__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__SetCPUAffinity *
+       berth__launch__v1__set_cpuaffinity__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__SetCPUAffinity *)
+     protobuf_c_message_unpack (&berth__launch__v1__set_cpuaffinity__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__set_cpuaffinity__free_unpacked
+                     (Berth__Launch__V1__SetCPUAffinity *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__set_cpuaffinity__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   berth__launch__v1__set_memory_policy__init
+                     (Berth__Launch__V1__SetMemoryPolicy         *message)
+{
+  static const Berth__Launch__V1__SetMemoryPolicy init_value = BERTH__LAUNCH__V1__SET_MEMORY_POLICY__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__set_memory_policy__get_packed_size
+                     (const Berth__Launch__V1__SetMemoryPolicy *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_memory_policy__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__set_memory_policy__pack
+                     (const Berth__Launch__V1__SetMemoryPolicy *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_memory_policy__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__set_memory_policy__pack_to_buffer
+                     (const Berth__Launch__V1__SetMemoryPolicy *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__set_memory_policy__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__SetMemoryPolicy *
+       berth__launch__v1__set_memory_policy__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__SetMemoryPolicy *)
+     protobuf_c_message_unpack (&berth__launch__v1__set_memory_policy__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__set_memory_policy__free_unpacked
+                     (Berth__Launch__V1__SetMemoryPolicy *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__set_memory_policy__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   berth__launch__v1__find_home__init
+                     (Berth__Launch__V1__FindHome         *message)
+{
+  static const Berth__Launch__V1__FindHome init_value = BERTH__LAUNCH__V1__FIND_HOME__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__find_home__get_packed_size
+                     (const Berth__Launch__V1__FindHome *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__find_home__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__find_home__pack
+                     (const Berth__Launch__V1__FindHome *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__find_home__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__find_home__pack_to_buffer
+                     (const Berth__Launch__V1__FindHome *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__find_home__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__FindHome *
+       berth__launch__v1__find_home__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__FindHome *)
+     protobuf_c_message_unpack (&berth__launch__v1__find_home__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__find_home__free_unpacked
+                     (Berth__Launch__V1__FindHome *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__find_home__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   berth__launch__v1__join_resctrl__init
+                     (Berth__Launch__V1__JoinResctrl         *message)
+{
+  static const Berth__Launch__V1__JoinResctrl init_value = BERTH__LAUNCH__V1__JOIN_RESCTRL__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__join_resctrl__get_packed_size
+                     (const Berth__Launch__V1__JoinResctrl *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__join_resctrl__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__join_resctrl__pack
+                     (const Berth__Launch__V1__JoinResctrl *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__join_resctrl__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__join_resctrl__pack_to_buffer
+                     (const Berth__Launch__V1__JoinResctrl *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__join_resctrl__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__JoinResctrl *
+       berth__launch__v1__join_resctrl__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__JoinResctrl *)
+     protobuf_c_message_unpack (&berth__launch__v1__join_resctrl__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__join_resctrl__free_unpacked
+                     (Berth__Launch__V1__JoinResctrl *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__join_resctrl__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   berth__launch__v1__join_cgroup__init
                      (Berth__Launch__V1__JoinCgroup         *message)
 {
@@ -3298,7 +3613,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__plan__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__plan__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors[48] =
+static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors[54] =
 {
   {
     "place",
@@ -3876,6 +4191,78 @@ static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "set_time_offsets",
+    57,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, set_time_offsets),
+    &berth__launch__v1__set_time_offsets__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "enter_time_namespace",
+    58,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, enter_time_namespace),
+    &berth__launch__v1__enter_time_namespace__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "set_cpu_affinity",
+    59,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, set_cpu_affinity),
+    &berth__launch__v1__set_cpuaffinity__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "set_memory_policy",
+    60,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, set_memory_policy),
+    &berth__launch__v1__set_memory_policy__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "find_home",
+    61,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, find_home),
+    &berth__launch__v1__find_home__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "join_resctrl",
+    62,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, join_resctrl),
+    &berth__launch__v1__join_resctrl__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   30,   /* field[30] = bind_console */
@@ -3885,11 +4272,14 @@ static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   6,   /* field[6] = clone */
   35,   /* field[35] = close_descriptors */
   39,   /* field[39] = create_mountpoint */
+  49,   /* field[49] = enter_time_namespace */
   36,   /* field[36] = exec */
+  52,   /* field[52] = find_home */
   37,   /* field[37] = hold */
   27,   /* field[27] = install_seccomp */
   9,   /* field[9] = join_cgroup */
   5,   /* field[5] = join_namespace */
+  53,   /* field[53] = join_resctrl */
   3,   /* field[3] = make_directory */
   15,   /* field[15] = make_node */
   16,   /* field[16] = make_symlink */
@@ -3907,9 +4297,11 @@ static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   18,   /* field[18] = readonly_path */
   33,   /* field[33] = run_hook */
   24,   /* field[24] = set_capabilities */
+  50,   /* field[50] = set_cpu_affinity */
   22,   /* field[22] = set_domainname */
   21,   /* field[21] = set_hostname */
   42,   /* field[42] = set_io_priority */
+  51,   /* field[51] = set_memory_policy */
   13,   /* field[13] = set_mount_attributes */
   26,   /* field[26] = set_no_new_privileges */
   28,   /* field[28] = set_oom_score */
@@ -3918,6 +4310,7 @@ static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   23,   /* field[23] = set_rlimit */
   41,   /* field[41] = set_scheduler */
   40,   /* field[40] = set_security_label */
+  48,   /* field[48] = set_time_offsets */
   32,   /* field[32] = set_umask */
   25,   /* field[25] = set_user */
   29,   /* field[29] = setup_terminal */
@@ -3932,7 +4325,7 @@ static const ProtobufCIntRange berth__launch__v1__step__number_ranges[3 + 1] =
   { 1, 0 },
   { 10, 3 },
   { 20, 11 },
-  { 0, 48 }
+  { 0, 54 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__step__descriptor =
 {
@@ -3942,7 +4335,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__step__descriptor =
   "Berth__Launch__V1__Step",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Step),
-  48,
+  54,
   berth__launch__v1__step__field_descriptors,
   berth__launch__v1__step__field_indices_by_name,
   3,  berth__launch__v1__step__number_ranges,
@@ -4371,6 +4764,291 @@ const ProtobufCMessageDescriptor berth__launch__v1__idmap__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__idmap__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor berth__launch__v1__set_time_offsets__field_descriptors[1] =
+{
+  {
+    "offsets",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__SetTimeOffsets, n_offsets),
+    offsetof(Berth__Launch__V1__SetTimeOffsets, offsets),
+    &berth__launch__v1__time_offset__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__set_time_offsets__field_indices_by_name[] = {
+  0,   /* field[0] = offsets */
+};
+static const ProtobufCIntRange berth__launch__v1__set_time_offsets__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__set_time_offsets__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.SetTimeOffsets",
+  "SetTimeOffsets",
+  "Berth__Launch__V1__SetTimeOffsets",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__SetTimeOffsets),
+  1,
+  berth__launch__v1__set_time_offsets__field_descriptors,
+  berth__launch__v1__set_time_offsets__field_indices_by_name,
+  1,  berth__launch__v1__set_time_offsets__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__set_time_offsets__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__time_offset__field_descriptors[3] =
+{
+  {
+    "clock",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__TimeOffset, clock),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__TimeOffset, seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "nanoseconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__TimeOffset, nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__time_offset__field_indices_by_name[] = {
+  0,   /* field[0] = clock */
+  2,   /* field[2] = nanoseconds */
+  1,   /* field[1] = seconds */
+};
+static const ProtobufCIntRange berth__launch__v1__time_offset__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__time_offset__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.TimeOffset",
+  "TimeOffset",
+  "Berth__Launch__V1__TimeOffset",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__TimeOffset),
+  3,
+  berth__launch__v1__time_offset__field_descriptors,
+  berth__launch__v1__time_offset__field_indices_by_name,
+  1,  berth__launch__v1__time_offset__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__time_offset__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define berth__launch__v1__enter_time_namespace__field_descriptors NULL
+#define berth__launch__v1__enter_time_namespace__field_indices_by_name NULL
+#define berth__launch__v1__enter_time_namespace__number_ranges NULL
+const ProtobufCMessageDescriptor berth__launch__v1__enter_time_namespace__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.EnterTimeNamespace",
+  "EnterTimeNamespace",
+  "Berth__Launch__V1__EnterTimeNamespace",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__EnterTimeNamespace),
+  0,
+  berth__launch__v1__enter_time_namespace__field_descriptors,
+  berth__launch__v1__enter_time_namespace__field_indices_by_name,
+  0,  berth__launch__v1__enter_time_namespace__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__enter_time_namespace__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__set_cpuaffinity__field_descriptors[1] =
+{
+  {
+    "mask",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__SetCPUAffinity, mask),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__set_cpuaffinity__field_indices_by_name[] = {
+  0,   /* field[0] = mask */
+};
+static const ProtobufCIntRange berth__launch__v1__set_cpuaffinity__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__set_cpuaffinity__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.SetCPUAffinity",
+  "SetCPUAffinity",
+  "Berth__Launch__V1__SetCPUAffinity",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__SetCPUAffinity),
+  1,
+  berth__launch__v1__set_cpuaffinity__field_descriptors,
+  berth__launch__v1__set_cpuaffinity__field_indices_by_name,
+  1,  berth__launch__v1__set_cpuaffinity__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__set_cpuaffinity__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__set_memory_policy__field_descriptors[2] =
+{
+  {
+    "mode",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__SetMemoryPolicy, mode),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "nodes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__SetMemoryPolicy, nodes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__set_memory_policy__field_indices_by_name[] = {
+  0,   /* field[0] = mode */
+  1,   /* field[1] = nodes */
+};
+static const ProtobufCIntRange berth__launch__v1__set_memory_policy__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__set_memory_policy__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.SetMemoryPolicy",
+  "SetMemoryPolicy",
+  "Berth__Launch__V1__SetMemoryPolicy",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__SetMemoryPolicy),
+  2,
+  berth__launch__v1__set_memory_policy__field_descriptors,
+  berth__launch__v1__set_memory_policy__field_indices_by_name,
+  1,  berth__launch__v1__set_memory_policy__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__set_memory_policy__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__find_home__field_descriptors[1] =
+{
+  {
+    "uid",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__FindHome, uid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__find_home__field_indices_by_name[] = {
+  0,   /* field[0] = uid */
+};
+static const ProtobufCIntRange berth__launch__v1__find_home__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__find_home__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.FindHome",
+  "FindHome",
+  "Berth__Launch__V1__FindHome",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__FindHome),
+  1,
+  berth__launch__v1__find_home__field_descriptors,
+  berth__launch__v1__find_home__field_indices_by_name,
+  1,  berth__launch__v1__find_home__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__find_home__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__join_resctrl__field_descriptors[1] =
+{
+  {
+    "directory",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__JoinResctrl, directory),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__join_resctrl__field_indices_by_name[] = {
+  0,   /* field[0] = directory */
+};
+static const ProtobufCIntRange berth__launch__v1__join_resctrl__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__join_resctrl__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.JoinResctrl",
+  "JoinResctrl",
+  "Berth__Launch__V1__JoinResctrl",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__JoinResctrl),
+  1,
+  berth__launch__v1__join_resctrl__field_descriptors,
+  berth__launch__v1__join_resctrl__field_indices_by_name,
+  1,  berth__launch__v1__join_resctrl__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__join_resctrl__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor berth__launch__v1__join_cgroup__field_descriptors[1] =
 {
   {
@@ -4460,7 +5138,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__pin_namespace__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__pin_namespace__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__open_root__field_descriptors[3] =
+static const ProtobufCFieldDescriptor berth__launch__v1__open_root__field_descriptors[4] =
 {
   {
     "path",
@@ -4498,16 +5176,29 @@ static const ProtobufCFieldDescriptor berth__launch__v1__open_root__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "plain",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__OpenRoot, plain),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__open_root__field_indices_by_name[] = {
   0,   /* field[0] = path */
+  3,   /* field[3] = plain */
   1,   /* field[1] = propagation */
   2,   /* field[2] = readonly */
 };
 static const ProtobufCIntRange berth__launch__v1__open_root__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__open_root__descriptor =
 {
@@ -4517,14 +5208,14 @@ const ProtobufCMessageDescriptor berth__launch__v1__open_root__descriptor =
   "Berth__Launch__V1__OpenRoot",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__OpenRoot),
-  3,
+  4,
   berth__launch__v1__open_root__field_descriptors,
   berth__launch__v1__open_root__field_indices_by_name,
   1,  berth__launch__v1__open_root__number_ranges,
   (ProtobufCMessageInit) berth__launch__v1__open_root__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__mount__field_descriptors[7] =
+static const ProtobufCFieldDescriptor berth__launch__v1__mount__field_descriptors[8] =
 {
   {
     "type",
@@ -4610,11 +5301,24 @@ static const ProtobufCFieldDescriptor berth__launch__v1__mount__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "inherit_mode",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__Mount, inherit_mode),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__mount__field_indices_by_name[] = {
   5,   /* field[5] = copy_up */
   4,   /* field[4] = data */
   3,   /* field[3] = flags */
+  7,   /* field[7] = inherit_mode */
   6,   /* field[6] = on_host */
   1,   /* field[1] = source */
   2,   /* field[2] = target */
@@ -4623,7 +5327,7 @@ static const unsigned berth__launch__v1__mount__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__mount__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__mount__descriptor =
 {
@@ -4633,14 +5337,44 @@ const ProtobufCMessageDescriptor berth__launch__v1__mount__descriptor =
   "Berth__Launch__V1__Mount",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Mount),
-  7,
+  8,
   berth__launch__v1__mount__field_descriptors,
   berth__launch__v1__mount__field_indices_by_name,
   1,  berth__launch__v1__mount__number_ranges,
   (ProtobufCMessageInit) berth__launch__v1__mount__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__bind_mount__field_descriptors[9] =
+static const ProtobufCEnumValue berth__launch__v1__bind_mount__opener__enum_values_by_number[3] =
+{
+  { "BY_CHILD", "BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD", 0 },
+  { "BY_HOST", "BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST", 1 },
+  { "BY_HOST_IN_CHILD", "BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST_IN_CHILD", 2 },
+};
+static const ProtobufCIntRange berth__launch__v1__bind_mount__opener__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex berth__launch__v1__bind_mount__opener__enum_values_by_name[3] =
+{
+  { "BY_CHILD", 0 },
+  { "BY_HOST", 1 },
+  { "BY_HOST_IN_CHILD", 2 },
+};
+const ProtobufCEnumDescriptor berth__launch__v1__bind_mount__opener__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.BindMount.Opener",
+  "Opener",
+  "Berth__Launch__V1__BindMount__Opener",
+  "berth.launch.v1",
+  3,
+  berth__launch__v1__bind_mount__opener__enum_values_by_number,
+  3,
+  berth__launch__v1__bind_mount__opener__enum_values_by_name,
+  1,
+  berth__launch__v1__bind_mount__opener__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__bind_mount__field_descriptors[15] =
 {
   {
     "source",
@@ -4750,13 +5484,91 @@ static const ProtobufCFieldDescriptor berth__launch__v1__bind_mount__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "opener",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__BindMount, opener),
+    &berth__launch__v1__bind_mount__opener__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "make_target",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__BindMount, make_target),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "recursive_mappings",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__BindMount, recursive_mappings),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "mappings_path",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__BindMount, mappings_path),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "mapped_as_child",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__BindMount, mapped_as_child),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "locked_attributes",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__BindMount, locked_attributes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__bind_mount__field_indices_by_name[] = {
   5,   /* field[5] = attributes_recursive */
   4,   /* field[4] = clear_attributes */
   8,   /* field[8] = gids */
+  14,   /* field[14] = locked_attributes */
+  10,   /* field[10] = make_target */
+  13,   /* field[13] = mapped_as_child */
+  12,   /* field[12] = mappings_path */
+  9,   /* field[9] = opener */
   6,   /* field[6] = propagation */
   2,   /* field[2] = recursive */
+  11,   /* field[11] = recursive_mappings */
   3,   /* field[3] = set_attributes */
   0,   /* field[0] = source */
   1,   /* field[1] = target */
@@ -4765,7 +5577,7 @@ static const unsigned berth__launch__v1__bind_mount__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__bind_mount__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__bind_mount__descriptor =
 {
@@ -4775,7 +5587,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__bind_mount__descriptor =
   "Berth__Launch__V1__BindMount",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__BindMount),
-  9,
+  15,
   berth__launch__v1__bind_mount__field_descriptors,
   berth__launch__v1__bind_mount__field_indices_by_name,
   1,  berth__launch__v1__bind_mount__number_ranges,
@@ -5260,7 +6072,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__readonly_path__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__readonly_path__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__pivot_root__field_descriptors[3] =
+static const ProtobufCFieldDescriptor berth__launch__v1__pivot_root__field_descriptors[4] =
 {
   {
     "no_pivot",
@@ -5298,8 +6110,21 @@ static const ProtobufCFieldDescriptor berth__launch__v1__pivot_root__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "chroot_only",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__PivotRoot, chroot_only),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__pivot_root__field_indices_by_name[] = {
+  3,   /* field[3] = chroot_only */
   0,   /* field[0] = no_pivot */
   1,   /* field[1] = propagation */
   2,   /* field[2] = readonly */
@@ -5307,7 +6132,7 @@ static const unsigned berth__launch__v1__pivot_root__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__pivot_root__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__pivot_root__descriptor =
 {
@@ -5317,7 +6142,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__pivot_root__descriptor =
   "Berth__Launch__V1__PivotRoot",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__PivotRoot),
-  3,
+  4,
   berth__launch__v1__pivot_root__field_descriptors,
   berth__launch__v1__pivot_root__field_indices_by_name,
   1,  berth__launch__v1__pivot_root__number_ranges,
@@ -5828,7 +6653,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__set_oom_score__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__set_oom_score__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__setup_terminal__field_descriptors[3] =
+static const ProtobufCFieldDescriptor berth__launch__v1__setup_terminal__field_descriptors[4] =
 {
   {
     "width",
@@ -5866,16 +6691,29 @@ static const ProtobufCFieldDescriptor berth__launch__v1__setup_terminal__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "plain_line_ends",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__SetupTerminal, plain_line_ends),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__setup_terminal__field_indices_by_name[] = {
   2,   /* field[2] = console_socket */
   1,   /* field[1] = height */
+  3,   /* field[3] = plain_line_ends */
   0,   /* field[0] = width */
 };
 static const ProtobufCIntRange berth__launch__v1__setup_terminal__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__setup_terminal__descriptor =
 {
@@ -5885,7 +6723,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__setup_terminal__descriptor =
   "Berth__Launch__V1__SetupTerminal",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__SetupTerminal),
-  3,
+  4,
   berth__launch__v1__setup_terminal__field_descriptors,
   berth__launch__v1__setup_terminal__field_indices_by_name,
   1,  berth__launch__v1__setup_terminal__number_ranges,
@@ -5986,7 +6824,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__set_umask__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__set_umask__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__run_hook__field_descriptors[6] =
+static const ProtobufCFieldDescriptor berth__launch__v1__run_hook__field_descriptors[7] =
 {
   {
     "path",
@@ -6060,10 +6898,23 @@ static const ProtobufCFieldDescriptor berth__launch__v1__run_hook__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "inherit_environment",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__RunHook, inherit_environment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__run_hook__field_indices_by_name[] = {
   1,   /* field[1] = args */
   2,   /* field[2] = env */
+  6,   /* field[6] = inherit_environment */
   0,   /* field[0] = path */
   5,   /* field[5] = state_after_pid */
   4,   /* field[4] = state_before_pid */
@@ -6072,7 +6923,7 @@ static const unsigned berth__launch__v1__run_hook__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__run_hook__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__run_hook__descriptor =
 {
@@ -6082,7 +6933,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__run_hook__descriptor =
   "Berth__Launch__V1__RunHook",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__RunHook),
-  6,
+  7,
   berth__launch__v1__run_hook__field_descriptors,
   berth__launch__v1__run_hook__field_indices_by_name,
   1,  berth__launch__v1__run_hook__number_ranges,

@@ -24,6 +24,13 @@ typedef struct Berth__Launch__V1__Clone Berth__Launch__V1__Clone;
 typedef struct Berth__Launch__V1__Unshare Berth__Launch__V1__Unshare;
 typedef struct Berth__Launch__V1__MapIDs Berth__Launch__V1__MapIDs;
 typedef struct Berth__Launch__V1__IDMap Berth__Launch__V1__IDMap;
+typedef struct Berth__Launch__V1__SetTimeOffsets Berth__Launch__V1__SetTimeOffsets;
+typedef struct Berth__Launch__V1__TimeOffset Berth__Launch__V1__TimeOffset;
+typedef struct Berth__Launch__V1__EnterTimeNamespace Berth__Launch__V1__EnterTimeNamespace;
+typedef struct Berth__Launch__V1__SetCPUAffinity Berth__Launch__V1__SetCPUAffinity;
+typedef struct Berth__Launch__V1__SetMemoryPolicy Berth__Launch__V1__SetMemoryPolicy;
+typedef struct Berth__Launch__V1__FindHome Berth__Launch__V1__FindHome;
+typedef struct Berth__Launch__V1__JoinResctrl Berth__Launch__V1__JoinResctrl;
 typedef struct Berth__Launch__V1__JoinCgroup Berth__Launch__V1__JoinCgroup;
 typedef struct Berth__Launch__V1__PinNamespace Berth__Launch__V1__PinNamespace;
 typedef struct Berth__Launch__V1__OpenRoot Berth__Launch__V1__OpenRoot;
@@ -91,6 +98,18 @@ typedef struct Berth__Launch__V1__StreamData Berth__Launch__V1__StreamData;
 
 /* --- enums --- */
 
+/*
+ * Who opens `source`: the child of a user namespace has no right to paths of the host, and none to map ids.
+ */
+typedef enum _Berth__Launch__V1__BindMount__Opener {
+  BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD = 0,
+  BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST = 1,
+  /*
+   * By the launcher in the child's mount namespace: the source lies in what the plan mounted.
+   */
+  BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST_IN_CHILD = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(BERTH__LAUNCH__V1__BIND_MOUNT__OPENER)
+} Berth__Launch__V1__BindMount__Opener;
 /*
  * Directory or regular file; AS_SOURCE looks at the source (a host path).
  */
@@ -202,7 +221,13 @@ typedef enum {
   BERTH__LAUNCH__V1__STEP__ACTION_NEW_KEYRING = 53,
   BERTH__LAUNCH__V1__STEP__ACTION_BRING_UP_LOOPBACK = 54,
   BERTH__LAUNCH__V1__STEP__ACTION_OPEN_ROOT = 55,
-  BERTH__LAUNCH__V1__STEP__ACTION_MOVE_LINKS = 56
+  BERTH__LAUNCH__V1__STEP__ACTION_MOVE_LINKS = 56,
+  BERTH__LAUNCH__V1__STEP__ACTION_SET_TIME_OFFSETS = 57,
+  BERTH__LAUNCH__V1__STEP__ACTION_ENTER_TIME_NAMESPACE = 58,
+  BERTH__LAUNCH__V1__STEP__ACTION_SET_CPU_AFFINITY = 59,
+  BERTH__LAUNCH__V1__STEP__ACTION_SET_MEMORY_POLICY = 60,
+  BERTH__LAUNCH__V1__STEP__ACTION_FIND_HOME = 61,
+  BERTH__LAUNCH__V1__STEP__ACTION_JOIN_RESCTRL = 62
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(BERTH__LAUNCH__V1__STEP__ACTION__CASE)
 } Berth__Launch__V1__Step__ActionCase;
 
@@ -265,6 +290,12 @@ struct  Berth__Launch__V1__Step
     Berth__Launch__V1__BringUpLoopback *bring_up_loopback;
     Berth__Launch__V1__OpenRoot *open_root;
     Berth__Launch__V1__MoveLinks *move_links;
+    Berth__Launch__V1__SetTimeOffsets *set_time_offsets;
+    Berth__Launch__V1__EnterTimeNamespace *enter_time_namespace;
+    Berth__Launch__V1__SetCPUAffinity *set_cpu_affinity;
+    Berth__Launch__V1__SetMemoryPolicy *set_memory_policy;
+    Berth__Launch__V1__FindHome *find_home;
+    Berth__Launch__V1__JoinResctrl *join_resctrl;
   };
 };
 #define BERTH__LAUNCH__V1__STEP__INIT \
@@ -390,6 +421,111 @@ struct  Berth__Launch__V1__IDMap
 
 
 /*
+ * HOST, after the child's `unshare` of a time namespace and before its `enter_time_namespace`: the clocks' offsets of what
+ * it unshared.
+ */
+struct  Berth__Launch__V1__SetTimeOffsets
+{
+  ProtobufCMessage base;
+  size_t n_offsets;
+  Berth__Launch__V1__TimeOffset **offsets;
+};
+#define BERTH__LAUNCH__V1__SET_TIME_OFFSETS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__set_time_offsets__descriptor) \
+    , 0,NULL }
+
+
+struct  Berth__Launch__V1__TimeOffset
+{
+  ProtobufCMessage base;
+  /*
+   * "monotonic" or "boottime".
+   */
+  char *clock;
+  int64_t seconds;
+  uint32_t nanoseconds;
+};
+#define BERTH__LAUNCH__V1__TIME_OFFSET__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__time_offset__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0 }
+
+
+/*
+ * CHILD: into the time namespace that it unshared (which takes only children in by itself).
+ */
+struct  Berth__Launch__V1__EnterTimeNamespace
+{
+  ProtobufCMessage base;
+};
+#define BERTH__LAUNCH__V1__ENTER_TIME_NAMESPACE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__enter_time_namespace__descriptor) \
+     }
+
+
+/*
+ * CHILD: the CPUs that the process may run on, as far as its cpuset has them.
+ */
+struct  Berth__Launch__V1__SetCPUAffinity
+{
+  ProtobufCMessage base;
+  /*
+   * Bit N of byte N/8 is CPU N; empty: every CPU.
+   */
+  ProtobufCBinaryData mask;
+};
+#define BERTH__LAUNCH__V1__SET_CPUAFFINITY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__set_cpuaffinity__descriptor) \
+    , {0,NULL} }
+
+
+/*
+ * CHILD: set_mempolicy(2).
+ */
+struct  Berth__Launch__V1__SetMemoryPolicy
+{
+  ProtobufCMessage base;
+  /*
+   * MPOL_* mode and MPOL_F_* flags or'ed.
+   */
+  uint32_t mode;
+  /*
+   * Bit N of byte N/8 is node N.
+   */
+  ProtobufCBinaryData nodes;
+};
+#define BERTH__LAUNCH__V1__SET_MEMORY_POLICY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__set_memory_policy__descriptor) \
+    , 0, {0,NULL} }
+
+
+/*
+ * CHILD: HOME by the container's /etc/passwd, "/" for a user that is not in it; added to the environment of `exec`, and of
+ * hooks that inherit it, where there is none that is not empty.
+ */
+struct  Berth__Launch__V1__FindHome
+{
+  ProtobufCMessage base;
+  uint32_t uid;
+};
+#define BERTH__LAUNCH__V1__FIND_HOME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__find_home__descriptor) \
+    , 0 }
+
+
+/*
+ * HOST, after `clone`: the child's PID is written to DIRECTORY/tasks of resctrl.
+ */
+struct  Berth__Launch__V1__JoinResctrl
+{
+  ProtobufCMessage base;
+  char *directory;
+};
+#define BERTH__LAUNCH__V1__JOIN_RESCTRL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__join_resctrl__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
+/*
  * HOST (after `clone`): writes the child's PID to DIRECTORY/cgroup.procs. CHILD, in the host's mount namespace still: the
  * process writes itself to DIRECTORY/tasks of cgroup v1 (which spares the kernel's global lock, and so a millisecond
  * and more) or DIRECTORY/cgroup.procs of v2.
@@ -433,10 +569,14 @@ struct  Berth__Launch__V1__OpenRoot
    */
   uint64_t propagation;
   protobuf_c_boolean readonly;
+  /*
+   * Opened as it is, without a mount of its own: the process shares the mount namespace of its caller.
+   */
+  protobuf_c_boolean plain;
 };
 #define BERTH__LAUNCH__V1__OPEN_ROOT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__open_root__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 /*
@@ -464,10 +604,14 @@ struct  Berth__Launch__V1__Mount
    * Host's overlayfs for /, mounted at a host path before `open_root`.
    */
   protobuf_c_boolean on_host;
+  /*
+   * The mode of the directory that it covers, where an earlier step did not make that.
+   */
+  protobuf_c_boolean inherit_mode;
 };
 #define BERTH__LAUNCH__V1__MOUNT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__mount__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 struct  Berth__Launch__V1__BindMount
@@ -496,10 +640,28 @@ struct  Berth__Launch__V1__BindMount
   Berth__Launch__V1__IDMap **uids;
   size_t n_gids;
   Berth__Launch__V1__IDMap **gids;
+  Berth__Launch__V1__BindMount__Opener opener;
+  /*
+   * Makes the target, parents too (0755): a directory or a file as the source is one.
+   */
+  protobuf_c_boolean make_target;
+  /*
+   * `uids` and `gids` hold for the mounts below it too.
+   */
+  protobuf_c_boolean recursive_mappings;
+  /*
+   * The user namespace whose mappings hold, where there are no `uids`; empty: that of the child.
+   */
+  char *mappings_path;
+  protobuf_c_boolean mapped_as_child;
+  /*
+   * Of `clear_attributes`, those that may not be cleared where the source has them: a user namespace may not undo them.
+   */
+  uint64_t locked_attributes;
 };
 #define BERTH__LAUNCH__V1__BIND_MOUNT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__bind_mount__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD, 0, 0, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 struct  Berth__Launch__V1__SetMountAttributes
@@ -616,10 +778,14 @@ struct  Berth__Launch__V1__PivotRoot
    */
   uint64_t propagation;
   protobuf_c_boolean readonly;
+  /*
+   * chroot(2) alone: the process shares the mount namespace of its caller.
+   */
+  protobuf_c_boolean chroot_only;
 };
 #define BERTH__LAUNCH__V1__PIVOT_ROOT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__pivot_root__descriptor) \
-    , 0, 0, 0 }
+    , 0, 0, 0, 0 }
 
 
 /*
@@ -771,10 +937,14 @@ struct  Berth__Launch__V1__SetupTerminal
    * master of the container; of an exec'ed process, and where there is no monitor, it comes with Created.
    */
   char *console_socket;
+  /*
+   * Lines end in a line feed alone (ONLCR off), as the process wrote them: what a pipe or a file of the caller gets.
+   */
+  protobuf_c_boolean plain_line_ends;
 };
 #define BERTH__LAUNCH__V1__SETUP_TERMINAL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__setup_terminal__descriptor) \
-    , 0, 0, (char *)protobuf_c_empty_string }
+    , 0, 0, (char *)protobuf_c_empty_string, 0 }
 
 
 /*
@@ -829,10 +999,14 @@ struct  Berth__Launch__V1__RunHook
    */
   ProtobufCBinaryData state_before_pid;
   ProtobufCBinaryData state_after_pid;
+  /*
+   * The environment is that of `exec`.
+   */
+  protobuf_c_boolean inherit_environment;
 };
 #define BERTH__LAUNCH__V1__RUN_HOOK__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__run_hook__descriptor) \
-    , (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0, {0,NULL}, {0,NULL} }
+    , (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0, {0,NULL}, {0,NULL}, 0 }
 
 
 /*
@@ -1569,6 +1743,139 @@ Berth__Launch__V1__IDMap *
                       const uint8_t       *data);
 void   berth__launch__v1__idmap__free_unpacked
                      (Berth__Launch__V1__IDMap *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__SetTimeOffsets methods */
+void   berth__launch__v1__set_time_offsets__init
+                     (Berth__Launch__V1__SetTimeOffsets         *message);
+size_t berth__launch__v1__set_time_offsets__get_packed_size
+                     (const Berth__Launch__V1__SetTimeOffsets   *message);
+size_t berth__launch__v1__set_time_offsets__pack
+                     (const Berth__Launch__V1__SetTimeOffsets   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__set_time_offsets__pack_to_buffer
+                     (const Berth__Launch__V1__SetTimeOffsets   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__SetTimeOffsets *
+       berth__launch__v1__set_time_offsets__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__set_time_offsets__free_unpacked
+                     (Berth__Launch__V1__SetTimeOffsets *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__TimeOffset methods */
+void   berth__launch__v1__time_offset__init
+                     (Berth__Launch__V1__TimeOffset         *message);
+size_t berth__launch__v1__time_offset__get_packed_size
+                     (const Berth__Launch__V1__TimeOffset   *message);
+size_t berth__launch__v1__time_offset__pack
+                     (const Berth__Launch__V1__TimeOffset   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__time_offset__pack_to_buffer
+                     (const Berth__Launch__V1__TimeOffset   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__TimeOffset *
+       berth__launch__v1__time_offset__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__time_offset__free_unpacked
+                     (Berth__Launch__V1__TimeOffset *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__EnterTimeNamespace methods */
+void   berth__launch__v1__enter_time_namespace__init
+                     (Berth__Launch__V1__EnterTimeNamespace         *message);
+size_t berth__launch__v1__enter_time_namespace__get_packed_size
+                     (const Berth__Launch__V1__EnterTimeNamespace   *message);
+size_t berth__launch__v1__enter_time_namespace__pack
+                     (const Berth__Launch__V1__EnterTimeNamespace   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__enter_time_namespace__pack_to_buffer
+                     (const Berth__Launch__V1__EnterTimeNamespace   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__EnterTimeNamespace *
+       berth__launch__v1__enter_time_namespace__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__enter_time_namespace__free_unpacked
+                     (Berth__Launch__V1__EnterTimeNamespace *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__SetCPUAffinity methods */
+void   berth__launch__v1__set_cpuaffinity__init
+                     (Berth__Launch__V1__SetCPUAffinity         *message);
+size_t berth__launch__v1__set_cpuaffinity__get_packed_size
+                     (const Berth__Launch__V1__SetCPUAffinity   *message);
+size_t berth__launch__v1__set_cpuaffinity__pack
+                     (const Berth__Launch__V1__SetCPUAffinity   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__set_cpuaffinity__pack_to_buffer
+                     (const Berth__Launch__V1__SetCPUAffinity   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__SetCPUAffinity *
+       berth__launch__v1__set_cpuaffinity__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__set_cpuaffinity__free_unpacked
+                     (Berth__Launch__V1__SetCPUAffinity *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__SetMemoryPolicy methods */
+void   berth__launch__v1__set_memory_policy__init
+                     (Berth__Launch__V1__SetMemoryPolicy         *message);
+size_t berth__launch__v1__set_memory_policy__get_packed_size
+                     (const Berth__Launch__V1__SetMemoryPolicy   *message);
+size_t berth__launch__v1__set_memory_policy__pack
+                     (const Berth__Launch__V1__SetMemoryPolicy   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__set_memory_policy__pack_to_buffer
+                     (const Berth__Launch__V1__SetMemoryPolicy   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__SetMemoryPolicy *
+       berth__launch__v1__set_memory_policy__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__set_memory_policy__free_unpacked
+                     (Berth__Launch__V1__SetMemoryPolicy *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__FindHome methods */
+void   berth__launch__v1__find_home__init
+                     (Berth__Launch__V1__FindHome         *message);
+size_t berth__launch__v1__find_home__get_packed_size
+                     (const Berth__Launch__V1__FindHome   *message);
+size_t berth__launch__v1__find_home__pack
+                     (const Berth__Launch__V1__FindHome   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__find_home__pack_to_buffer
+                     (const Berth__Launch__V1__FindHome   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__FindHome *
+       berth__launch__v1__find_home__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__find_home__free_unpacked
+                     (Berth__Launch__V1__FindHome *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__JoinResctrl methods */
+void   berth__launch__v1__join_resctrl__init
+                     (Berth__Launch__V1__JoinResctrl         *message);
+size_t berth__launch__v1__join_resctrl__get_packed_size
+                     (const Berth__Launch__V1__JoinResctrl   *message);
+size_t berth__launch__v1__join_resctrl__pack
+                     (const Berth__Launch__V1__JoinResctrl   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__join_resctrl__pack_to_buffer
+                     (const Berth__Launch__V1__JoinResctrl   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__JoinResctrl *
+       berth__launch__v1__join_resctrl__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__join_resctrl__free_unpacked
+                     (Berth__Launch__V1__JoinResctrl *message,
                       ProtobufCAllocator *allocator);
 /* Berth__Launch__V1__JoinCgroup methods */
 void   berth__launch__v1__join_cgroup__init
@@ -2780,6 +3087,27 @@ typedef void (*Berth__Launch__V1__MapIDs_Closure)
 typedef void (*Berth__Launch__V1__IDMap_Closure)
                  (const Berth__Launch__V1__IDMap *message,
                   void *closure_data);
+typedef void (*Berth__Launch__V1__SetTimeOffsets_Closure)
+                 (const Berth__Launch__V1__SetTimeOffsets *message,
+                  void *closure_data);
+typedef void (*Berth__Launch__V1__TimeOffset_Closure)
+                 (const Berth__Launch__V1__TimeOffset *message,
+                  void *closure_data);
+typedef void (*Berth__Launch__V1__EnterTimeNamespace_Closure)
+                 (const Berth__Launch__V1__EnterTimeNamespace *message,
+                  void *closure_data);
+typedef void (*Berth__Launch__V1__SetCPUAffinity_Closure)
+                 (const Berth__Launch__V1__SetCPUAffinity *message,
+                  void *closure_data);
+typedef void (*Berth__Launch__V1__SetMemoryPolicy_Closure)
+                 (const Berth__Launch__V1__SetMemoryPolicy *message,
+                  void *closure_data);
+typedef void (*Berth__Launch__V1__FindHome_Closure)
+                 (const Berth__Launch__V1__FindHome *message,
+                  void *closure_data);
+typedef void (*Berth__Launch__V1__JoinResctrl_Closure)
+                 (const Berth__Launch__V1__JoinResctrl *message,
+                  void *closure_data);
 typedef void (*Berth__Launch__V1__JoinCgroup_Closure)
                  (const Berth__Launch__V1__JoinCgroup *message,
                   void *closure_data);
@@ -2985,11 +3313,19 @@ extern const ProtobufCMessageDescriptor berth__launch__v1__clone__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__unshare__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__map_ids__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__idmap__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__set_time_offsets__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__time_offset__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__enter_time_namespace__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__set_cpuaffinity__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__set_memory_policy__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__find_home__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__join_resctrl__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__join_cgroup__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__pin_namespace__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__open_root__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__mount__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__bind_mount__descriptor;
+extern const ProtobufCEnumDescriptor    berth__launch__v1__bind_mount__opener__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__set_mount_attributes__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__set_propagation__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__create_mountpoint__descriptor;

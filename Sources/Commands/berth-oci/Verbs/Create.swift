@@ -9,14 +9,10 @@ struct Create: Verb {
 
     @OptionGroup var bundle: BundleOptions
 
-    @Option(help: ArgumentHelp("Unix socket that receives a pidfd.", visibility: .hidden))
-    var pidfdSocket: String?
-
     @Argument(help: "ID of the container.")
     var id: String
 
     func perform(_ globals: GlobalOptions) throws {
-        if pidfdSocket != nil { throw unimplemented("--pidfd-socket") }
         try Self.perform(id, bundle.request, globals)
     }
 

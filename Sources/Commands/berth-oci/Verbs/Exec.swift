@@ -55,8 +55,11 @@ struct Exec: Verb {
     @Flag(help: "Do not refuse a paused container.")
     var ignorePaused = false
 
-    @Option(help: ArgumentHelp("Cgroup of the process.", visibility: .hidden))
+    @Option(help: "Sub-cgroup of the container's, PATH or CONTROLLER[,...]:PATH; may be repeated.")
     var cgroup: [String] = []
+
+    @Option(help: "Unix socket that receives a pidfd of the process.")
+    var pidfdSocket: String?
 
     @Flag(help: ArgumentHelp("Taken for compatibility.", visibility: .hidden))
     var noSubreaper = false
@@ -68,7 +71,6 @@ struct Exec: Verb {
     var command: [String] = []
 
     func perform(_ globals: GlobalOptions) throws {
-        if !cgroup.isEmpty { throw unimplemented("--cgroup") }
         guard (0...1024).contains(preserveFds) else {
             throw BerthError(.invalidArgument, "--preserve-fds: must be from 0 to 1024")
         }
@@ -78,6 +80,8 @@ struct Exec: Verb {
         options.consoleSocket = consoleSocket.map { GlobalOptions.absolute($0) }
         options.pidFile = pidFile.map { GlobalOptions.absolute($0) }
         options.preservedDescriptors = preserveFds
+        options.pidfdSocket = pidfdSocket.map { GlobalOptions.absolute($0) }
+        options.subCgroups = cgroup
         let launched = try runtime.exec(try runtime.container(id), ignorePaused: ignorePaused, options: options) {
             let process = try adjusted($0)
             try checkConsole(terminal: process.terminal == true)
@@ -135,6 +139,8 @@ struct Exec: Verb {
             sets.bounding = (sets.bounding ?? []) + [capability]
             sets.effective = (sets.effective ?? []) + [capability]
             sets.permitted = (sets.permitted ?? []) + [capability]
+            // Where nothing is inheritable nothing can be ambient.
+            if sets.inheritable?.isEmpty == false { sets.ambient = (sets.ambient ?? []) + [capability] }
         }
         process.capabilities = sets
     }

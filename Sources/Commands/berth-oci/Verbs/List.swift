@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Core
+internal import LinuxKernel
 
 struct List: Verb {
     static let configuration = CommandConfiguration(
@@ -12,6 +13,9 @@ struct List: Verb {
     var quiet = false
 
     func perform(_ globals: GlobalOptions) throws {
+        if globals.hasRoot, !Files.exists(globals.root) {
+            throw BerthError(.notFound, "--root: \(globals.root): no such file or directory")
+        }
         let containers = try globals.runtime.containers().map { ContainerListing($0) }
         if quiet {
             for container in containers { Output.line(container.id) }

@@ -24,13 +24,15 @@ struct Specification: Verb {
     func perform(_ globals: GlobalOptions) throws {
         let file = GlobalOptions.absolute(bundle).appending("config.json")
         if Files.exists(file) { throw BerthError(.alreadyExists, "File config.json exists. Remove it first") }
-        var spec = DefaultProfile.specification(rootless: rootless)
+        let unified = (try? CgroupHost.detect())?.layout == .unified
+        var spec = DefaultProfile.specification(rootless: rootless, unifiedCgroups: unified)
         if rootless {
             spec.linux?.uidMappings = [.init(containerID: 0, hostID: Syscall.effectiveUserID, size: 1)]
             spec.linux?.gidMappings = [.init(containerID: 0, hostID: Syscall.effectiveGroupID, size: 1)]
         }
         do {
-            try Files.writeAtomically(file, try StrictJSON.encode(spec, pretty: true), mode: 0o666 & ~0o022)
+            try Files.writeAtomically(
+                file, try StrictJSON.encode(spec, pretty: true, sorted: false), mode: 0o666 & ~0o022)
         } catch let error as Errno {
             throw BerthError(.internal, "write \(file)", cause: error)
         }

@@ -19,7 +19,7 @@ struct Update: Verb {
     @Option(help: "Microseconds of a CPU period.")
     var cpuPeriod: UInt64?
 
-    @Option(help: "Microseconds of CPU in a period.")
+    @Option(parsing: .unconditional, help: "Microseconds of CPU in a period.")
     var cpuQuota: Int64?
 
     @Option(help: "Microseconds that may be saved up.")
@@ -28,8 +28,14 @@ struct Update: Verb {
     @Option(help: "Relative weight, 2 to 262144.")
     var cpuShare: UInt64?
 
-    @Option(help: "1: only when nothing else runs.")
+    @Option(parsing: .unconditional, help: "1: only when nothing else runs.")
     var cpuIdle: Int64?
+
+    @Option(help: "Microseconds of a real-time period (cgroup v1).")
+    var cpuRtPeriod: UInt64?
+
+    @Option(parsing: .unconditional, help: "Microseconds of real-time CPU in a period (cgroup v1).")
+    var cpuRtRuntime: Int64?
 
     @Option(help: "CPUs that may be used: 0-2,4.")
     var cpusetCpus: String?
@@ -37,17 +43,29 @@ struct Update: Verb {
     @Option(help: "Memory nodes that may be used.")
     var cpusetMems: String?
 
-    @Option(help: "Bytes, with K, M or G; -1: no limit.")
+    @Option(parsing: .unconditional, help: "Bytes, with K, M or G; -1: no limit.")
     var memory: String?
 
-    @Option(help: "Soft limit, in bytes.")
+    @Option(parsing: .unconditional, help: "Soft limit, in bytes.")
     var memoryReservation: String?
 
-    @Option(help: "Memory and swap together, in bytes; -1: no limit.")
+    @Option(parsing: .unconditional, help: "Memory and swap together, in bytes; -1: no limit.")
     var memorySwap: String?
 
-    @Option(help: "Number of processes; -1: no limit.")
+    @Option(parsing: .unconditional, help: "Number of processes; -1: no limit.")
     var pidsLimit: Int64?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("No kernel has it any more.", visibility: .hidden))
+    var kernelMemory: String?
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("No kernel has it any more.", visibility: .hidden))
+    var kernelMemoryTcp: String?
+
+    @Option(name: [.customLong("l3-cache-schema")], help: "Schema of Intel RDT for the L3 cache.")
+    var l3CacheSchema: String?
+
+    @Option(help: "Schema of Intel RDT for memory bandwidth.")
+    var memBwSchema: String?
 
     @Argument(help: "ID of the container.")
     var id: String
@@ -55,6 +73,13 @@ struct Update: Verb {
     func perform(_ globals: GlobalOptions) throws {
         let container = try globals.runtime.container(id)
         guard container.status() != .stopped else { throw BerthError(.failedPrecondition, "container not running") }
+        if kernelMemory != nil || kernelMemoryTcp != nil {
+            ContainerRuntime.warn(
+                "--kernel-memory and --kernel-memory-tcp have no effect: kernels no longer limit that alone")
+        }
+        if l3CacheSchema != nil || memBwSchema != nil {
+            try globals.runtime.updateResctrl(container, schemata: [l3CacheSchema, memBwSchema].compactMap { $0 })
+        }
         try container.cgroup.update(try resources.map { try Self.read($0) } ?? flags())
     }
 
@@ -81,11 +106,15 @@ struct Update: Verb {
         cpu.idle = cpuIdle
         cpu.cpus = cpusetCpus
         cpu.mems = cpusetMems
+        cpu.realtimePeriod = cpuRtPeriod
+        cpu.realtimeRuntime = cpuRtRuntime
         result.cpu = cpu
         var limits = RuntimeSpec.Linux.Resources.Memory()
         limits.limit = try memory.map { try Self.bytes($0, "--memory") }
         limits.reservation = try memoryReservation.map { try Self.bytes($0, "--memory-reservation") }
         limits.swap = try memorySwap.map { try Self.bytes($0, "--memory-swap") }
+        // Without a limit of memory one of memory and swap together cannot stay.
+        if limits.limit == -1, limits.swap == nil { limits.swap = -1 }
         result.memory = limits
         if let pidsLimit { result.pids = .init(limit: pidsLimit) }
         if let blkioWeight {
