@@ -14,6 +14,8 @@ struct Log: Sendable {
 
     /// An error that ends the program goes to the log, and to whoever reads stderr.
     func fail(_ message: String) {
+        // Of a program that could not be run, people read it as a shell would say it.
+        if file == nil, message.hasPrefix("exec ") { return Output.error(message) }
         write("error", message)
         if file != nil { Output.error(message) }
     }

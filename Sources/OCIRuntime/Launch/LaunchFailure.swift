@@ -11,7 +11,10 @@ extension BerthError {
         if !failure.path.isEmpty, !message.contains(failure.path) { message += ": \(failure.path)" }
         if !failure.detail.isEmpty { message += ": \(failure.detail)" }
         if failure.error != 0 { message += ": \(Self.words(ofErrno: failure.error))" }
-        if failure.step != 0 { message += " (step \(failure.step) of \(failure.steps))" }
+        // The last step is the exec, and its words are all that runc and a shell say: "exec /x: no such file or directory".
+        if failure.step != 0, failure.step != failure.steps || !message.hasPrefix("exec ") {
+            message += " (step \(failure.step) of \(failure.steps))"
+        }
         self.init(Self.code(ofErrno: failure.error), message)
     }
 

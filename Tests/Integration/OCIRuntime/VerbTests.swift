@@ -128,9 +128,9 @@ internal import Testing
         }
     }
 
-    @Test(arguments: RuntimeUnderTest.allCases)
-    func listRefusesARootThatIsNotThere(_ kind: RuntimeUnderTest) async throws {
-        #expect(try await kind.program(root: "/none/such/root").run("list").code == 1)
+    /// As runc from 1.2 on: an empty list would hide a mistyped path.
+    @Test func listRefusesARootThatIsNotThere() async throws {
+        #expect(try await RuntimeUnderTest.berth.program(root: "/none/such/root").run("list").code == 1)
     }
 
     @Test func debugTellsEachStep() async throws {
