@@ -45,14 +45,15 @@ static int mount_by_path(const Berth__Launch__V1__Mount *action, int target, str
     return 0;
 }
 
-// tmpfs by itself is 1777; over a directory that was there it keeps that one's mode.
-static int inherit_mode(int target, int mounted, struct bl_error *error)
+// tmpfs by itself is 1777; over a directory that was there it has that one's mode. The result is allocated.
+static char *with_mode_of(int target, const char *data)
 {
     struct stat status;
-    cleanup_close int root = openat(mounted, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fstat(target, &status) < 0 || root < 0 || fchmod(root, status.st_mode & 07777) < 0)
-        return bl_fail(error, errno, NULL, "keep the directory's mode");
-    return 0;
+    char *longer = NULL;
+    if (fstat(target, &status) < 0 ||
+        asprintf(&longer, "%s%smode=%o", data, data[0] ? "," : "", (unsigned)status.st_mode & 07777) < 0)
+        return NULL;
+    return longer;
 }
 
 static int copy_up(int target, int mounted, struct bl_error *error)
@@ -77,19 +78,16 @@ int bl_step_mount(struct bl_launch *launch, const Berth__Launch__V1__Mount *acti
             return -1;
     } else {
         const char *source = action->source[0] ? action->source : action->type;
-        // A read-only one is made so when it has its mode.
-        uint64_t flags = keep_mode ? action->flags & ~(uint64_t)MS_RDONLY : action->flags;
-        cleanup_close int mounted = bl_make_filesystem(action->type, source, action->data, flags, error);
+        cleanup_free char *kept = keep_mode ? with_mode_of(target, action->data) : NULL;
+        if (keep_mode && !kept)
+            return bl_fail(error, errno, action->target, "keep the directory's mode");
+        const char *data = kept ? kept : action->data;
+        cleanup_close int mounted = bl_make_filesystem(action->type, source, data, action->flags, error);
         if (mounted < 0 && error->code == ENOSYS && !action->copy_up && !keep_mode)
             return mount_by_path(action, target, error);
         if (mounted < 0)
             return -1;
         if (action->copy_up && copy_up(target, mounted, error) < 0)
-            return -1;
-        if (keep_mode && inherit_mode(target, mounted, error) < 0)
-            return -1;
-        if (keep_mode && action->flags & MS_RDONLY &&
-            bl_set_attributes(mounted, action->target, MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) < 0)
             return -1;
         if (bl_attach(mounted, target, action->target, error) < 0)
             return -1;
