@@ -180,4 +180,34 @@ import Testing
             _ = try? await client.value
         }
     }
+
+    /// Opening and resetting never comes to the bound of open streams, but what is kept of them must have one too.
+    @Test func clientThatOpensStreamsWithoutEndIsCutOff() async throws {
+        try await with({ _, streams in
+            while try await streams.stdin?() != nil {}
+            return 0
+        }) { server in
+            let target = try StreamURL(server.url(for: request()))
+            let fields: [HTTPHead.Field] = [
+                .init("Connection", "Upgrade"), .init("Upgrade", StreamHeader.spdy),
+                .init(StreamHeader.protocolVersion, "v4.channel.k8s.io"),
+            ]
+            let opened = Counter()
+            try? await StreamingClient.connect(target, method: "POST", fields) { _, _, inbound, outbound, early in
+                let connection = MultiplexedConnection(SPDYFraming(isServer: false))
+                try await connection.run(inbound, outbound, early: early, lingers: false) { connection in
+                    for kind in [CommandStream.error, .stdin, .stdout, .stderr] {
+                        _ = try await connection.open([StreamHeader.type: kind.rawValue])
+                    }
+                    for _ in 0..<10_000 {
+                        let stream = try await connection.open([StreamHeader.type: "stdin"])
+                        opened.add(1)
+                        stream.reset()
+                    }
+                }
+            }
+            #expect(opened.value > 100)
+            #expect(opened.value <= MultiplexedConnection.streamLimit)
+        }
+    }
 }

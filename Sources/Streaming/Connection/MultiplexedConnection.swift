@@ -9,6 +9,8 @@ internal import Synchronization
 final class MultiplexedConnection: Sendable {
     private static let outputLimit = 128 << 10
     private static let inputLimit = 256 << 10
+    /// Streams that are open, or were reset and not looked after yet.
+    static let streamLimit = 2 * SPDYFraming.streamLimit
     /// How long the peer may take to close after we said that we are done.
     private static let lingering = Duration.seconds(10)
 
@@ -200,7 +202,14 @@ final class MultiplexedConnection: Sendable {
     private func handle(_ event: FramingEvent) throws -> ByteQueue? {
         switch event {
         case .opened(let id, let headers):
-            state.withLock { $0.streams[id] = ByteQueue(limit: Self.inputLimit) }
+            let count = state.withLock { state in
+                state.streams[id] = ByteQueue(limit: Self.inputLimit)
+                return state.streams.count
+            }
+            // Those that were opened and reset again count too, until their session has forgotten them.
+            guard count <= Self.streamLimit else {
+                throw BerthError(.resourceExhausted, "the other side opened more than \(Self.streamLimit) streams")
+            }
             acceptedContinuation.yield(MultiplexedStream(id: id, connection: self, headers: headers))
         case .accepted(let id): state.withLock { $0.replies.removeValue(forKey: id) }?.finish()
         case .data(let id, let bytes):
