@@ -1,15 +1,16 @@
 # Pulls from a registry on this machine, beside containerd and podman: sourced by hack/bench.
 
-# make_image DIRECTORY: an OCI layout with two images made of this machine's /usr: "layers" of 8 layers, 20,000 files or more,
-# and "single" of one layer of 1 GiB.
+# make_image DIRECTORY: an OCI layout with two images made of this machine's /usr: "layers" of 8 layers, usually tens of thousands of files,
+# and "single" of all that in one layer.
 make_image() {
     local layout=$1 number
     mkdir -p "$layout/blobs/sha256" "$work/layers"
-    # The same machine gives the same image: names in byte order, 1.2 GiB at most in 8 parts of equal size.
+    # The same machine gives the same image: names in byte order, 1.2 GiB at most in 8 parts of equal size; a few huge libraries
+    # would make it an image of few files.
     LC_ALL=C find /usr -xdev \( -type f -o -type l -o -type d \) -printf '%s %p\n' | LC_ALL=C sort -k 2 \
         | awk -v limit="$((1200 << 20))" -v folder="$work/layers" '
             { name = substr($0, length($1) + 2); size = ($1 < 4096 ? 4096 : $1) }
-            name ~ /\n/ || size > limit / 8 { next }
+            name ~ /\n/ || size > 32 * 1024 * 1024 { next }
             { if (sum + size > limit) next; sum += size; print name > (folder "/" int(sum * 8 / (limit + 1))) }'
     for number in 0 1 2 3 4 5 6 7; do add_layer "$layout" layers "$work/layers/$number"; done
     add_layer "$layout" single "$work"/layers/?

@@ -9,8 +9,15 @@ public enum RegistryLogin: Sendable, Hashable {
 }
 
 extension Engine {
-    /// Pulls and unpacks an image for pods. - Parameter reference: in Docker's short or long form.
-    public func pullImage(_ reference: String, login: RegistryLogin? = nil) async throws -> ImageStatus {
+    /// Pulls and unpacks an image for pods.
+    ///
+    /// - Parameters:
+    ///   - reference: in Docker's short or long form.
+    ///   - server: the registry that the login is for, as `docker login` names it; another one does not get to see it.
+    public func pullImage(
+        _ reference: String, login: RegistryLogin? = nil, server: String = ""
+    ) async throws -> ImageStatus {
+        let login = try server.isEmpty || images.isRegistry(server, of: reference) ? login : nil
         let credentials: RegistryCredentials =
             switch login {
             case nil: .anonymous

@@ -2,7 +2,8 @@ private import Synchronization
 
 /// The progress of a pull or import: a line for each piece of content.
 ///
-/// On a terminal the lines are redrawn in place; elsewhere each change of a piece's state is a plain line.
+/// On a terminal the lines are redrawn in place; elsewhere each change of a piece's state is a plain line. For programs each
+/// change is a line of JSON: `{"name": ..., "state": ..., "done": bytes, "total": bytes, "finished": bool, "elapsed": seconds}`.
 public final class ProgressBoard: Sendable {
     public struct Item: Equatable, Sendable {
         public var name: String
@@ -22,8 +23,17 @@ public final class ProgressBoard: Sendable {
         }
     }
 
+    public enum Style: Sendable {
+        /// Redrawn on a terminal, else lines.
+        case automatic
+        case lines
+        case json
+    }
+
     private struct State {
         var items: [Item] = []
+        /// When a piece was told last, by its name.
+        var told: [String: ContinuousClock.Instant] = [:]
         var drawnLines = 0
     }
 
@@ -31,16 +41,19 @@ public final class ProgressBoard: Sendable {
     private let output: TerminalOutput
     private let isLive: Bool
     private let isQuiet: Bool
+    private let isJSON: Bool
     private let start = ContinuousClock.now
 
-    public init(output: TerminalOutput = .standardOutput, quiet: Bool = false) {
+    public init(output: TerminalOutput = .standardOutput, quiet: Bool = false, style: Style = .automatic) {
         self.output = output
-        isLive = output.isRich && !quiet
+        isLive = output.isRich && !quiet && style == .automatic
         isQuiet = quiet
+        isJSON = style == .json && !quiet
     }
 
     /// Replaces the item of that name, or adds it.
     public func update(_ item: Item) {
+        if isJSON { tell(item) }
         let isNews = state.withLock { state in
             guard let index = state.items.firstIndex(where: { $0.name == item.name }) else {
                 state.items.append(item)
@@ -50,9 +63,35 @@ public final class ProgressBoard: Sendable {
             state.items[index] = item
             return before.state != item.state
         }
-        guard isNews, !isLive, !isQuiet, item.state != "waiting" else { return }
+        guard isNews, !isLive, !isQuiet, !isJSON, item.state != "waiting" else { return }
         let size = item.total ?? (item.done > 0 ? item.done : nil)
         output.writeLine("\(item.name): \(item.state)" + (size.map { " (\(HumanText.binarySize($0)))" } ?? ""))
+    }
+
+    /// A new state at once, and how far it is five times a second at most.
+    private func tell(_ item: Item) {
+        let now = ContinuousClock.now
+        let isDue = state.withLock { state in
+            let before = state.items.first { $0.name == item.name }
+            if before == item { return false }
+            if let before, before.state == item.state, before.isFinished == item.isFinished,
+                let told = state.told[item.name], now - told < .milliseconds(200)
+            {
+                return false
+            }
+            state.told[item.name] = now
+            return true
+        }
+        guard isDue else { return }
+        var fields: [JSONValue.Member] = [
+            .init("name", .string(item.name)), .init("state", .string(item.state)), .init("done", .number(item.done)),
+        ]
+        if let total = item.total { fields.append(.init("total", .number(total))) }
+        let elapsed = start.duration(to: now) / .milliseconds(1)
+        fields += [
+            .init("finished", .bool(item.isFinished)), .init("elapsed", .number("\(elapsed.rounded() / 1000)")),
+        ]
+        output.writeLine(JSONValue.object(fields).renderedCompactly())
     }
 
     /// Redraws until `body` has ended, then leaves the last picture.

@@ -99,6 +99,34 @@ struct ToolsTests {
         }
     }
 
+    @Test("podman loads what we export, and what podman saves is imported, in both of its formats")
+    func podman() async throws {
+        let fixture = try await ImageFixture(below: storage.scratch.path)
+        let target = try #require(
+            try ArchiveImport(content: storage.content).read(from: FilePath(fixture.archive)).first
+        ).target
+        let files = try await tree(storage, target, key: "ours")
+        let exported = storage.scratch.appending("exported.tar")
+        let file = try FileDescriptor.open(exported, .writeOnly, options: .create, permissions: .ownerReadWrite)
+        try ArchiveExport(content: storage.content).write(
+            [.init(name: "example.com/box:v3", target: target)], to: { try EntryCalls.write(file, $0) })
+        try file.close()
+        let podman = [
+            "--root", storage.scratch.appending("podman").string, "--runroot", storage.scratch.appending("run").string,
+            "--storage-driver", "vfs",
+        ]
+        try await Command.run("podman", podman + ["load", "-q", "-i", exported.string])
+        for format in ["docker-archive", "oci-archive"] {
+            let saved = storage.scratch.appending("saved-\(format).tar")
+            try await Command.run(
+                "podman", podman + ["save", "-q", "--format", format, "-o", saved.string, "example.com/box:v3"])
+            let other = try Storage()
+            let images = try ArchiveImport(content: other.content).read(from: saved)
+            #expect(images.map(\.names) == [["example.com/box:v3"]], "\(format)")
+            #expect(try await tree(other, try #require(images.first).target, key: "podman") == files, "\(format)")
+        }
+    }
+
     @Test("broken archives are refused")
     func broken() throws {
         for tar in [

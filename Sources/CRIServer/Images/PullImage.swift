@@ -9,7 +9,8 @@ extension ImageServer {
     ) async throws -> Runtime_V1_PullImageResponse {
         let reference = try required(request.image.image, field: "image.image")
         let image = try await engine.pullImage(
-            reference, login: request.hasAuth ? try RegistryLogin.decode(request.auth) : nil)
+            reference, login: request.hasAuth ? try RegistryLogin.decode(request.auth) : nil,
+            server: request.auth.serverAddress)
         return Runtime_V1_PullImageResponse.with { $0.imageRef = image.id.description }
     }
 }

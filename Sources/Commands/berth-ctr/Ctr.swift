@@ -25,7 +25,7 @@ struct Ctr: AsyncParsableCommand {
         version: "berth-ctr 0.1.0",
         subcommands: [
             ImagesCommand.self, ContentCommand.self, SnapshotsCommand.self, LeasesCommand.self,
-            NamespacesCommand.self, Events.self, Version.self,
+            NamespacesCommand.self, RegistryCommand.self, Events.self, Version.self,
         ])
 
     static func start(_ arguments: [String]) async {

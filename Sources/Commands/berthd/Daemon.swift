@@ -98,7 +98,9 @@ struct Daemon {
         return try ImageService(
             root: root, database: database,
             registry: RegistryClient(configuration: configuration.images.registry(), logger: logger), snapshotter: kind,
-            logger: logger)
+            policy: configuration.images.policy(),
+            logins: configuration.images.logins.isEmpty
+                ? nil : RegistryLogins(file: FilePath(configuration.images.logins)), logger: logger)
     }
 
     private func makeNetwork() throws -> any PodNetwork {

@@ -51,6 +51,15 @@ struct DaemonConfiguration {
         var insecureTLS: [String] = []
         /// By registry: where to ask first.
         var mirrors: [String: [String]] = [:]
+        /// Directories of `HOST/hosts.toml`.
+        var hostsDirectories = ["/etc/berth/certs.d", "/etc/containerd/certs.d"]
+        /// What `docker login` leaves; empty for none.
+        var logins = ""
+        var pinned: [String] = []
+        /// The registry of names without one; empty refuses them.
+        var shortNames = "docker.io"
+        /// Empty for no verification.
+        var verifierDirectory = ""
     }
 
     var socket: String { address ?? "\(state)/berth.sock" }
@@ -117,6 +126,11 @@ struct DaemonConfiguration {
         result.images.snapshotter = try images.string("snapshotter") ?? result.images.snapshotter
         result.images.plainHTTP = try images.strings("plain_http") ?? []
         result.images.insecureTLS = try images.strings("insecure_tls") ?? []
+        result.images.hostsDirectories = try images.strings("hosts_directories") ?? result.images.hostsDirectories
+        result.images.logins = try images.string("logins") ?? ""
+        result.images.pinned = try images.strings("pinned") ?? []
+        result.images.shortNames = try images.string("short_names") ?? result.images.shortNames
+        result.images.verifierDirectory = try images.string("verifier_directory") ?? ""
         for (host, section) in try images.namedSections("registry") {
             result.images.mirrors[host] = try section.strings("mirrors") ?? []
         }
@@ -135,11 +149,15 @@ struct DaemonConfiguration {
 
     /// What is wrong in itself, before anything of the host is touched.
     func validate() throws {
+        let lists: [(String, String)] =
+            network.cniPluginDirectories.map { ("network.cni_plugin_directories", $0) }
+            + images.hostsDirectories.map { ("images.hosts_directories", $0) }
         for (field, path) in [
             ("root", root), ("state", state), ("address", socket), ("launcher", launcher ?? "/"),
             ("pods.cgroup_parent", cgroupParent), ("pods.seccomp_directory", seccompDirectory),
             ("network.cni_config_directory", network.cniConfigDirectory),
-        ] + network.cniPluginDirectories.map({ ("network.cni_plugin_directories", $0) }) {
+            ("images.logins", images.logins.isEmpty ? "/" : images.logins),
+        ] + lists {
             guard path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
                 throw BerthError.invalid(field: field, value: path, rule: "must be an absolute path without ..")
             }
@@ -165,6 +183,7 @@ struct DaemonConfiguration {
         _ = try network.builtin()
         try images.registry().validate()
         _ = try images.snapshotterKind()
+        do { try images.policy().validate() } catch { throw BerthError.wrapping(error, "images") }
     }
 
     func engine() -> EngineConfiguration {
@@ -196,7 +215,18 @@ extension DaemonConfiguration.ImageSettings {
         configuration.plainHTTP = Set(plainHTTP)
         configuration.insecureTLS = Set(insecureTLS)
         configuration.mirrors = mirrors
+        configuration.hostsDirectories = hostsDirectories.map { FilePath($0) }
         return configuration
+    }
+
+    func policy() -> ImagePolicy {
+        var policy = ImagePolicy()
+        policy.pinned = pinned
+        policy.shortNameRegistry = shortNames.isEmpty ? nil : shortNames
+        if !verifierDirectory.isEmpty {
+            policy.verification = ImageVerification(directory: FilePath(verifierDirectory))
+        }
+        return policy
     }
 }
 

@@ -67,7 +67,24 @@ enum DefaultConfiguration {
         # Registries whose certificate is not checked, "HOST:PORT".
         insecure_tls = []
 
+        # Directories with a directory for each registry, "HOST" or "HOST:PORT" or "_default", in which containerd's hosts.toml says where
+        # to ask, in which order, and with which certificates. The first that has one for a registry counts.
+        hosts_directories = ["/etc/berth/certs.d", "/etc/containerd/certs.d"]
+
+        # What docker login or podman login leaves, for pulls that bring no credentials. Empty: such pulls show nobody.
+        logins = ""
+
+        # The registry of names without one, such as "busybox:1". Empty: such names are refused.
+        short_names = "docker.io"
+
+        # Images that a kubelet must not collect, as "registry.example/pause:3", also with a * at the end or at both ends.
+        pinned = []
+
+        # Programs here are asked about each image before it is pulled, as containerd's bindir verifier asks; each has to agree.
+        verifier_directory = ""
+
         # Where to ask before a registry itself, "[http[s]://]HOST[:PORT][/PREFIX]". Mirrors get no credentials.
+        # What hosts_directories say of a registry counts before.
         # [images.registry."docker.io"]
         # mirrors = ["https://mirror.example.org"]
 

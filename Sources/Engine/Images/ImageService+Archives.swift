@@ -61,7 +61,10 @@ extension ImageService {
                 ids.insert(resolved.config.digest)
             }
             for image in images {
-                for name in image.names { try await assign(name, to: image.target, in: scope) }
+                for name in image.names {
+                    let labels = policy.isPinned(name) ? [PinnedLabel.name: PinnedLabel.value] : [:]
+                    try await assign(name, to: image.target, labels: labels, in: scope)
+                }
             }
             return try await list(namespace: namespace).filter { ids.contains($0.id) }
         }

@@ -5,7 +5,7 @@ internal import Store
 extension ImageService {
     /// Gives the image that `source` means another name.
     public func tag(_ source: String, as target: String, namespace: String) async throws {
-        let reference = try ImageReference(target)
+        let reference = try policy.reference(target)
         guard reference.digest == nil else {
             throw BerthError.invalid(field: "target", value: target, rule: "must not have a digest")
         }
@@ -28,7 +28,7 @@ extension ImageService {
             }
         } else {
             // Content is missing or damaged: the name can still be removed.
-            let spellings = Self.spellings(of: reference)
+            let spellings = spellings(of: reference)
             names = try await allNamed(namespace: namespace).filter { spellings.contains($0.name) }
         }
         guard !names.isEmpty else {

@@ -17,14 +17,22 @@ extension ImageService {
         _ reference: String, namespace: String = criNamespace, credentials: RegistryCredentials = .anonymous,
         labels: [String: String] = [:], progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
     ) async throws -> ImageStatus {
-        let parsed = try ImageReference(reference).withDefaultTag
+        let parsed = try policy.reference(reference).withDefaultTag
         try NamespaceService.validate(namespace)
+        var credentials = credentials
+        if credentials == .anonymous, let logins { credentials = try await logins.credentials(for: parsed.domain) }
+        let shown = credentials
         // Whoever shows other credentials must not get what those of another one paid for.
-        let key = "\(namespace) \(parsed) \(credentials.hashValue)"
+        let key = "\(namespace) \(parsed) \(shown.hashValue)"
         return try await pulls.run(key) { [self] in
             try await pullAlone(
-                parsed, namespace: namespace, credentials: credentials, labels: labels, progress: progress)
+                parsed, namespace: namespace, credentials: shown, labels: labels, progress: progress)
         }
+    }
+
+    /// Whether a reference is of the registry that `server` names, as `docker login` does.
+    func isRegistry(_ server: String, of reference: String) throws -> Bool {
+        try RegistryLogins.domain(of: server) == policy.reference(reference).domain.lowercased()
     }
 
     private func pullAlone(
@@ -34,10 +42,12 @@ extension ImageService {
         try await leases.withLease(namespace: namespace, for: "pull \(reference)") { scope in
             let target = try await storage.gate.withOperation {
                 let pull = try await registry.begin(
-                    reference, platform: platform, credentials: credentials, into: storage.blobs, progress: progress)
+                    reference, platforms: .only(platform), credentials: credentials, into: storage.blobs,
+                    progress: progress)
+                try await policy.verification?.verify(reference, pull.image.target, logger: storage.logger)
                 try await transfer(pull, scope: scope)
                 try Failpoint.reach("pull.fetched")
-                try await adopt(pull.image.target, scope: scope)
+                try await adopt(pull.image.target, from: reference, scope: scope)
                 try Failpoint.reach("pull.adopted")
                 return pull.image.target
             }
@@ -46,6 +56,8 @@ extension ImageService {
             try Failpoint.reach("pull.unpacked")
             var names = [reference.pinned(to: target.digest).description]
             if reference.digest == nil { names.append(reference.description) }
+            var labels = labels
+            if policy.isPinned(reference.description) { labels[PinnedLabel.name] = PinnedLabel.value }
             for name in names { try await assign(name, to: target, labels: labels, in: scope) }
             guard let status = try await status(of: "\(image.config.digest)", namespace: namespace) else {
                 throw BerthError(.aborted, "image \"\(reference)\" was removed while it was being pulled")
@@ -68,7 +80,10 @@ extension ImageService {
 
     /// Gives the namespace all blobs of `target` that are in the store, with the labels that keep them, in one
     /// transaction. Only inside the gate: until then nothing but the gate keeps the blobs.
-    func adopt(_ target: Descriptor, scope: StorageScope) async throws {
+    ///
+    /// - Parameter source: where they came from: a push of another image may mount them from there, also one by containerd's
+    ///   clients, which know the label.
+    func adopt(_ target: Descriptor, from source: ImageReference? = nil, scope: StorageScope) async throws {
         let tree = try resolver.tree(of: target)
         let blobs = try tree.map {
             (digest: $0.descriptor.digest, labels: $0.labels, size: try storage.blobs.info($0.descriptor.digest).size)
@@ -82,10 +97,25 @@ extension ImageService {
                         namespace: scope.namespace, digest: blob.digest, size: blob.size, createdAt: now, updatedAt: now
                     )
                 record.labels.merge(blob.labels) { $1 }
+                if let source { record.addSource(source) }
                 record.updatedAt = now
                 try transaction.put(record)
                 try transaction.hold(blob.digest.description, type: LeaseResource.content, in: scope)
             }
         }
+    }
+}
+
+extension ContentRecord {
+    /// `containerd.io/distribution.source.HOST`: repositories, separated by commas.
+    fileprivate mutating func addSource(_ reference: ImageReference) {
+        let key = "containerd.io/distribution.source.\(reference.domain)"
+        var known = (labels[key] ?? "").split(separator: ",").map(String.init)
+        // The value is bounded as containerd bounds labels: 4096 bytes with the key.
+        guard !known.contains(reference.repository), key.utf8.count + (labels[key] ?? "").utf8.count < 3072 else {
+            return
+        }
+        known.append(reference.repository)
+        labels[key] = known.sorted().joined(separator: ",")
     }
 }

@@ -27,7 +27,7 @@ extension ImageService {
         guard !reference.isEmpty else {
             throw BerthError.invalid(field: "image", value: "", rule: "must not be empty")
         }
-        let names = Self.spellings(of: reference)
+        let names = spellings(of: reference)
         let exact = try await storage.database.read { transaction in
             try names.compactMap { try transaction.image($0, namespace: namespace) }
         }
@@ -43,7 +43,7 @@ extension ImageService {
             }
         }
         // NAME@DIGEST also finds an image that was pulled by tag and has that digest.
-        if let wanted = try? ImageReference(reference), let digest = wanted.digest {
+        if let wanted = try? policy.reference(reference), let digest = wanted.digest {
             return all.filter { entry in
                 (try? ImageReference(entry.name.name))?.name == wanted.name
                     && [entry.name.target.digest, entry.image.manifest.digest].contains(digest)
@@ -58,8 +58,8 @@ extension ImageService {
     }
 
     /// The names under which `reference` may be stored: as it is, and completed as Docker does.
-    static func spellings(of reference: String) -> [String] {
-        guard let parsed = try? ImageReference(reference) else { return [reference] }
+    func spellings(of reference: String) -> [String] {
+        guard let parsed = try? policy.reference(reference) else { return [reference] }
         let whole = parsed.withDefaultTag.description
         return whole == reference ? [reference] : [whole, reference]
     }

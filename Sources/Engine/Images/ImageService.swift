@@ -19,6 +19,9 @@ public final class ImageService: Sendable {
 
     let storage: ImageStorage
     let registry: RegistryClient
+    let policy: ImagePolicy
+    /// For pulls that come without credentials.
+    let logins: RegistryLogins?
     /// What is chosen from an index that has several.
     public let platform: Platform
     /// One pull per image and namespace at a time.
@@ -36,14 +39,17 @@ public final class ImageService: Sendable {
     /// - Parameters:
     ///   - root: the directory of `content/` and `snapshots/`; must exist.
     ///   - snapshotter: of what is unpacked from now on; containers stay on the one that they were made with.
+    ///   - logins: what pulls without credentials show; nothing where it is `nil`.
     public init(
         root: FilePath, database: Database, registry: RegistryClient, platform: Platform = .host,
-        snapshotter: SnapshotterKind = .overlayfs,
+        snapshotter: SnapshotterKind = .overlayfs, policy: ImagePolicy = ImagePolicy(), logins: RegistryLogins? = nil,
         logger: Logger = Logger(label: "images")
     ) throws {
         storage = try ImageStorage(root: root, database: database, snapshotter: snapshotter, logger: logger)
         self.registry = registry
         self.platform = platform
+        self.policy = policy
+        self.logins = logins
         resolver = ImageResolver(blobs: storage.blobs, platform: platform)
         content = ContentService(storage: storage)
         snapshots = SnapshotService(storage: storage)

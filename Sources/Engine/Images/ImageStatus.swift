@@ -18,7 +18,7 @@ public struct ImageStatus: Sendable, Hashable {
     public var labels: [String: String]
 
     /// Kept from a kubelet's image collection.
-    public var isPinned: Bool { labels["io.cri-containerd.pinned"] == "pinned" }
+    public var isPinned: Bool { labels[PinnedLabel.name] == PinnedLabel.value }
 }
 
 /// What images occupy.

@@ -84,6 +84,7 @@ struct BlobFetch {
         try await prepare(writer, for: response, from: session)
         report(writer.offset, .downloading)
         var told = writer.offset
+        var pace = TransferPace(client.configuration, at: writer.offset)
         try await RegistryClient.forEachPiece(of: response) { buffer in
             guard Int64(buffer.readableBytes) <= blob.size - writer.offset else {
                 try writer.truncate()
@@ -92,6 +93,7 @@ struct BlobFetch {
                     "blob \(blob.digest) from \(session.host.name) is longer than the announced \(blob.size) bytes")
             }
             try buffer.withUnsafeReadableBytes { try writer.write($0) }
+            try pace.check(writer.offset)
             if writer.offset - told >= 1 << 18 {
                 told = writer.offset
                 report(told, .downloading)
@@ -127,5 +129,29 @@ struct BlobFetch {
 
     private func report(_ received: Int64, _ state: PullProgress.State) {
         progress(PullProgress(descriptor: blob, received: received, state: state))
+    }
+}
+
+/// Notices a transfer that goes on, but so slowly that it might as well have stalled.
+private struct TransferPace {
+    private let window: Duration
+    private let least: Int64
+    private var since = ContinuousClock.now
+    private var from: Int64
+
+    init(_ configuration: RegistryClient.Configuration, at offset: Int64) {
+        window = .seconds(configuration.stallTimeout)
+        least = configuration.slowestTransfer * configuration.stallTimeout
+        from = offset
+    }
+
+    /// - Throws: `TransientFailure` if too little has come since the last window.
+    mutating func check(_ offset: Int64) throws {
+        let now = ContinuousClock.now
+        guard now - since >= window else { return }
+        guard offset - from >= least else {
+            throw TransientFailure("only \(offset - from) bytes came in \(window)")
+        }
+        (since, from) = (now, offset)
     }
 }

@@ -80,7 +80,9 @@ extension RegistryClient {
         case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
             return BerthError(
                 .unavailable, "\(what): no trusted connection: \(error)",
-                advice: "a registry with a certificate of its own goes into images.insecure_tls")
+                advice:
+                    "the authority of a private registry goes into its hosts.toml as ca; images.insecure_tls checks nothing"
+            )
         case let error as HTTPClientError where [.invalidURL, .emptyHost, .emptyScheme].contains(error):
             return BerthError(.unavailable, "\(what): \(error)")
         default: return TransientFailure("\(what): \(reason(error))")

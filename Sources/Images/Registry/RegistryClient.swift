@@ -25,6 +25,8 @@ public final class RegistryClient: Sendable {
         public var concurrentBlobs = 3
         /// Seconds without a byte after which a transfer is given up and tried again.
         public var stallTimeout: Int64 = 60
+        /// Bytes a second that a blob has to bring over `stallTimeout`; slower counts as a stall. 0 takes anything.
+        public var slowestTransfer: Int64 = 1024
         /// Tries of one request that fails in a way that may pass.
         public var attempts = 5
         /// The pause after the first failure; it doubles with each.
@@ -103,29 +105,39 @@ public final class RegistryClient: Sendable {
         _ reference: ImageReference, platform: Platform = .host, credentials: RegistryCredentials = .anonymous,
         into content: ContentStore, progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
     ) async throws -> PulledImage {
+        try await pull(
+            reference, platforms: .only(platform), credentials: credentials, into: content, progress: progress)
+    }
+
+    /// As ``pull(_:platform:credentials:into:progress:)``, for several platforms too.
+    public func pull(
+        _ reference: ImageReference, platforms: PlatformChoice, credentials: RegistryCredentials = .anonymous,
+        into content: ContentStore, progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
+    ) async throws -> PulledImage {
         let pull = try await begin(
-            reference, platform: platform, credentials: credentials, into: content, progress: progress)
+            reference, platforms: platforms, credentials: credentials, into: content, progress: progress)
         try await pull.fetchBlobs()
         return pull.image
     }
 
     /// The first half of a pull: finds out what the reference means and stores the documents.
     public func begin(
-        _ reference: ImageReference, platform: Platform = .host, credentials: RegistryCredentials = .anonymous,
+        _ reference: ImageReference, platforms: PlatformChoice = .only(.host),
+        credentials: RegistryCredentials = .anonymous,
         into content: ContentStore, progress: @escaping @Sendable (PullProgress) -> Void = { _ in }
     ) async throws -> RegistryPull {
         let route = try route(to: reference, credentials)
         let (target, bytes) = try await document(reference, on: route)
         try content.write(bytes, expecting: target.digest)
 
-        let (descriptor, manifest) = try await self.manifest(
-            of: target, bytes, platform: platform, reference: reference, route: route, content: content)
+        var walk = ManifestWalk(reference: reference, route: route, content: content)
+        let found = try await walk.manifests(of: target, bytes, platforms: platforms)
         let image = PulledImage(
-            reference: reference, target: target, manifest: descriptor, config: manifest.config, layers: manifest.layers
-        )
+            reference: reference, target: target, manifest: found.chosen.descriptor,
+            config: found.chosen.manifest.config, layers: found.chosen.manifest.layers)
         return try RegistryPull(
-            image: image, blobs: [manifest.config] + manifest.layers, client: self, route: route, content: content,
-            progress: progress)
+            image: image, blobs: found.all.flatMap { [$0.config] + $0.layers }, client: self, route: route,
+            content: content, progress: progress)
     }
 
     /// Mirrors first, without credentials: those are for the registry.
@@ -167,41 +179,14 @@ public final class RegistryClient: Sendable {
             try await $0.manifest(name, expecting: reference.digest, what: what)
         }
     }
+}
 
-    /// Descends through indexes to the manifest of the platform; all documents on the way are stored.
-    private func manifest(
-        of target: Descriptor, _ bytes: [UInt8], platform: Platform, reference: ImageReference, route: RegistryRoute,
-        content: ContentStore
-    ) async throws -> (Descriptor, Manifest) {
-        let what = "image \"\(reference)\""
-        var descriptor = target
-        var bytes = bytes
-        for _ in 0..<8 {
-            switch try ImageDocument.decode(bytes, mediaType: descriptor.mediaType, what: what) {
-            case .manifest(let manifest): return (descriptor, manifest)
-            case .index(let index):
-                guard let chosen = index.manifest(for: platform) else {
-                    throw BerthError(.notFound, "\(what) has nothing for \(platform); it has \(Self.offer(of: index))")
-                }
-                if content.contains(chosen.digest) {
-                    bytes = try content.read(chosen, limit: ImageDocument.sizeLimit)
-                } else {
-                    bytes = try await route.firstAnswer(what, that: .pull) {
-                        try await $0.manifest(
-                            chosen.digest.description, expecting: chosen.digest, size: chosen.size, what: what)
-                    }.bytes
-                    try content.write(bytes, expecting: chosen.digest)
-                }
-                descriptor = chosen
-            }
-        }
-        throw BerthError(.invalidArgument, "\(what) nests indexes more than 8 deep")
-    }
-
-    private static func offer(of index: Index) -> String {
-        let platforms = Set(index.manifests.compactMap { $0.platform?.description }).sorted().joined(separator: ", ")
-        return platforms.isEmpty ? "no platforms" : RegistryAddress.printable(platforms)
-    }
+/// Of an index, what a pull brings.
+public enum PlatformChoice: Sendable, Hashable {
+    /// The manifest that fits best.
+    case only(Platform)
+    /// Every manifest; this machine's, if there is one, counts as the image.
+    case all
 }
 
 /// What a pull brought.

@@ -179,6 +179,30 @@ struct RegistryRetryTests {
         }
     }
 
+    @Test("a blob that comes drop by drop is given up, though it never stops")
+    func drip() async throws {
+        let image = try FakeImage(layers: [50_000])
+        let layer = "\(try Digest.of(image.layers[0]))"
+        let server = try ScriptedServer { request in
+            var reply = image.reply(to: request)
+            if request.path.hasSuffix(layer) { reply.ending = .drip }
+            return reply
+        }
+        let content = try TestContent()
+        let begin = ContinuousClock.now
+        try await RegistryClient.with({
+            $0.stallTimeout = 1
+            $0.attempts = 2
+        }) { client in
+            let error = await failure {
+                _ = try await client.pull(ImageReference("\(server.host)/box:v1"), into: content.store)
+            }
+            #expect(error?.description.contains("bytes came in 1.0 seconds") == true, "\(error?.description ?? "")")
+        }
+        #expect(ContinuousClock.now - begin < .seconds(8))
+        #expect(!content.store.contains(try Digest.of(image.layers[0])))
+    }
+
     @Test("nobody listening is an error that says where")
     func refused() async throws {
         let server = try ScriptedServer { _ in .text(500, "") }

@@ -21,6 +21,8 @@ final class ScriptedServer: Sendable {
             case cut
             /// Body after body, with no end.
             case endless
+            /// Head and then the body, a byte every 10 ms.
+            case drip
             /// Nothing comes, not even a head.
             case silent
             /// Head and body, and then nothing, though more was announced.
@@ -116,6 +118,13 @@ final class ScriptedServer: Sendable {
         if reply.ending != .endless { head += "Content-Length: \(reply.announced ?? reply.body.count)\r\n" }
         for (name, value) in reply.headers { head += "\(name): \(value)\r\n" }
         guard send(connection, Array((head + "\r\n").utf8)) else { return }
+        if reply.ending == .drip {
+            for byte in reply.body where !stopped.load(ordering: .relaxed) {
+                guard send(connection, [byte]) else { return }
+                usleep(10_000)
+            }
+            return
+        }
         guard request.method != "HEAD", send(connection, reply.body) else { return }
         if reply.ending == .stuck { waitForEnd(of: connection) }
         // A client that is told of a broken connection may drop what it has not read yet.

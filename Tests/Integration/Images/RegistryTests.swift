@@ -89,6 +89,49 @@ private struct Registry {
         }
     }
 
+    @Test func imagesArePushedMountedListedAndDeletedFromTheCommandLine() async throws {
+        try await Daemon.with(image: false) { daemon in
+            try await Registry.with(daemon.scratch) { registry in
+                let ctr = Program.ours("berth-ctr", "-a", daemon.socket.string, "-n", "k8s.io")
+                let archive = daemon.scratch.appending("image.tar").string
+                let name = "docker.io/library/box:1"
+                try await ctr.check(
+                    "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", name, "--output", archive)
+                try await ctr.check("image", "import", archive)
+                let host = "127.0.0.1:\(registry.port)"
+                let pushed = try await ctr.check("image", "push", "-q", "\(host)/one/box:1", name)
+                let digest = try #require(pushed.lines.first)
+                #expect(digest.hasPrefix("sha256:"))
+                #expect(
+                    try await ctr.check("registry", "resolve", "\(host)/one/box:1").standardOutput
+                        .hasPrefix(digest + " "))
+
+                // What was pulled from one repository is not sent again to another one of the same registry.
+                try await ctr.check("image", "rm", name)
+                _ = try await daemon.images {
+                    try await $0.pullImage(.with { $0.image = .with { $0.image = "\(host)/one/box:1" } })
+                }
+                let again = try await ctr.check(
+                    "image", "push", "--progress", "json", "\(host)/two/box:2", "\(host)/one/box:1")
+                let states = again.lines.filter { $0.hasPrefix("{") }
+                #expect(!states.isEmpty)
+                #expect(!states.contains { $0.contains("uploading") }, "\(again)")
+                #expect(states.contains { $0.contains("\"finished\":") && $0.contains("\"total\":") })
+
+                let pulled = try await ctr.check("image", "pull", "--progress", "json", "\(host)/two/box:2")
+                #expect(pulled.lines.contains { $0.hasPrefix("{\"name\":") && $0.contains("\"state\":") })
+                #expect(try await ctr.check("registry", "tags", "\(host)/two/box").standardOutput == "2\n")
+                let skopeo = try await Program.system("skopeo").check(
+                    "inspect", "--tls-verify=false", "docker://\(host)/two/box:2")
+                #expect(skopeo.standardOutput.contains(digest))
+
+                let refused = try await ctr.run("registry", "delete", "\(host)/two/box@\(digest)")
+                #expect(refused.code == 1, "this registry's configuration does not allow it")
+                #expect(refused.standardError.contains("does not delete"), "\(refused)")
+            }
+        }
+    }
+
     private func status(_ daemon: Daemon, _ image: String) async throws -> Runtime_V1_Image {
         try await daemon.images { try await $0.imageStatus(.with { $0.image = .with { $0.image = image } }).image }
     }

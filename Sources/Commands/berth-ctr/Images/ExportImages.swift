@@ -48,7 +48,7 @@ struct ExportImages: AsyncParsableCommand {
 
 extension Connection {
     /// Copies an image out of the daemon; of an index what is for `platform`, or all that is there.
-    fileprivate func receive(_ descriptor: Descriptor, platform: Platform?, into store: ContentStore) async throws {
+    func receive(_ descriptor: Descriptor, platform: Platform?, into store: ContentStore) async throws {
         guard !store.contains(descriptor.digest) else { return }
         let writer = try store.ingest(transferReference(descriptor), total: descriptor.size)
         do {

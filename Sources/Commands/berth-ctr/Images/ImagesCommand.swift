@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import OCISpec
+internal import Terminal
 
 struct ImagesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,7 +12,8 @@ struct ImagesCommand: AsyncParsableCommand {
               berth-ctr -n k8s.io images ls
             """,
         subcommands: [
-            ListImages.self, PullImage.self, ImportImages.self, ExportImages.self, BuildRootFS.self, CheckImages.self,
+            ListImages.self, PullImage.self, PushImage.self, ImportImages.self, ExportImages.self, BuildRootFS.self,
+            CheckImages.self,
             TagImage.self, LabelImage.self, RemoveImages.self,
         ], aliases: ["image", "i"])
 }
@@ -29,5 +31,30 @@ struct PlatformOptions: ParsableArguments {
             throw ValidationError("--platform: \"\(platform)\" must be OS/ARCHITECTURE[/VARIANT]")
         }
         return known
+    }
+}
+
+/// How progress is shown.
+struct ProgressOptions: ParsableArguments {
+    enum Style: String, ExpressibleByArgument, CaseIterable {
+        case auto, plain, json, none
+    }
+
+    @Option(help: "Progress: auto (bars on a terminal), plain, json (a line for each change) or none")
+    var progress = Style.auto
+
+    @Flag(name: [.short, .long], help: "Print only the image's name")
+    var quiet = false
+
+    var isQuiet: Bool { quiet || progress == .none || progress == .json }
+
+    func board() -> ProgressBoard {
+        if quiet { return ProgressBoard(quiet: true) }
+        switch progress {
+        case .auto: return ProgressBoard()
+        case .plain: return ProgressBoard(style: .lines)
+        case .json: return ProgressBoard(style: .json)
+        case .none: return ProgressBoard(quiet: true)
+        }
     }
 }

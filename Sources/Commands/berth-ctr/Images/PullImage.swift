@@ -2,9 +2,9 @@ internal import ArgumentParser
 private import ContainerdAPI
 private import Core
 private import Foundation
-private import Images
+internal import Images
 internal import OCISpec
-private import Terminal
+internal import Terminal
 
 struct PullImage: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,11 +17,8 @@ struct PullImage: AsyncParsableCommand {
               berth-ctr images pull --plain-http --user me:secret registry.example:5000/app:2
             """)
 
-    @Flag(help: "Allow connections using plain HTTP")
-    var plainHttp = false
-
-    @Option(name: [.short, .long], help: ArgumentHelp("Registry user and password", valueName: "user[:password]"))
-    var user: String?
+    @OptionGroup var registry: RegistryOptions
+    @OptionGroup var progress: ProgressOptions
 
     @Option(help: ArgumentHelp("Labels to attach to the image", valueName: "key=value"))
     var label: [String] = []
@@ -35,8 +32,8 @@ struct PullImage: AsyncParsableCommand {
     @Flag(help: "Print the resulting image's chain ID")
     var printChainid = false
 
-    @Flag(name: [.short, .long], help: "Print only the image's name")
-    var quiet = false
+    @Flag(help: "Fetch the content of all platforms; this machine's is unpacked")
+    var allPlatforms = false
 
     @Argument(help: "Reference")
     var reference: String
@@ -45,26 +42,11 @@ struct PullImage: AsyncParsableCommand {
         let reference = try ImageReference(reference).withDefaultTag
         let labels = try ListFilters.labels(label)
         let platform = try platform.chosen()
-        let credentials: RegistryCredentials =
-            try user.map {
-                let pair = try Credentials(parsing: $0, field: "--user")
-                return .basic(username: pair.username, password: pair.password)
-            } ?? .anonymous
-        var configuration = RegistryClient.Configuration()
-        if plainHttp { configuration.plainHTTP = [reference.domain] }
-        let progress = ProgressBoard(quiet: quiet)
-        let registry = RegistryClient(configuration: configuration)
-        let outcome: Result<Core.Digest?, any Error>
-        do {
-            outcome = .success(
-                try await pull(reference, platform, credentials, labels, from: registry, showing: progress))
-        } catch {
-            outcome = .failure(error)
+        let board = progress.board()
+        let chain = try await registry.with(reference) { client, credentials in
+            try await pull(reference, platform, credentials, labels, from: client, showing: board)
         }
-        // Its HTTP client must not be let go of while it is open.
-        await registry.shutdown()
-        let chain = try outcome.get()
-        if quiet { Output.line("\(reference)") } else { Output.line("pulled \(reference)") }
+        Output.line(progress.isQuiet ? "\(reference)" : "pulled \(reference)")
         if printChainid, let chain { Output.line("image chain ID: \(chain)") }
     }
 
@@ -99,7 +81,7 @@ struct PullImage: AsyncParsableCommand {
         progress.update(.init(name: "\(reference)", state: "resolving"))
         let target = try await registry.resolve(reference, credentials: credentials)
         progress.update(.init(name: "\(reference)", state: "resolved", isFinished: true))
-        if try await daemon.isComplete(target, platform) {
+        if !allPlatforms, try await daemon.isComplete(target, platform) {
             progress.update(.init(name: transferReference(target), state: "exists", isFinished: true))
             return target
         }
@@ -107,19 +89,21 @@ struct PullImage: AsyncParsableCommand {
             // What the tag means may have changed since; the digest is what was resolved.
             let pinned = reference.digest == nil ? reference.pinned(to: target.digest) : reference
             let pulled = try await registry.pull(
-                pinned, platform: platform, credentials: credentials, into: store
+                pinned, platforms: allPlatforms ? .all : .only(platform), credentials: credentials, into: store
             ) { progress.update(Self.item($0)) }
             try await daemon.send(pulled.target, from: store, progress: progress)
             return pulled.target
         }
     }
 
-    private static func item(_ progress: PullProgress) -> ProgressBoard.Item {
+    static func item(
+        _ progress: PullProgress, verb: String = "downloading", done: String = "downloaded"
+    ) -> ProgressBoard.Item {
         let state =
             switch progress.state {
             case .waiting: "waiting"
-            case .downloading: "downloading"
-            case .exists, .done: "downloaded"
+            case .downloading: verb
+            case .exists, .done: done
             }
         return .init(
             name: transferReference(progress.descriptor), state: state, done: UInt64(max(progress.received, 0)),
