@@ -219,6 +219,38 @@ import Testing
         }
     }
 
+    @Test func noLineIsLostOrDoubledByRotationsUnderLoad() async throws {
+        try await EngineFixture.with { fixture in
+            let lines = 150_000
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
+            let id = try await fixture.start("seq 1 \(lines); sleep 100", in: pod)
+            let folder = fixture.scratch.appending("logs")
+            var rotations = 0
+            func ends(_ name: String) throws -> Bool {
+                try Files.readText(folder.appending(name), limit: 64 << 20).hasSuffix(" F \(lines)")
+            }
+            var ended = false
+            while rotations < 400, !ended {
+                let old = "old.\(rotations)"
+                try Syscall.renameat2(folder.appending("c.log"), to: folder.appending(old))
+                try await fixture.engine.reopenLog(of: id)
+                rotations += 1
+                ended = try ends(old)
+                try await Task.sleep(for: .milliseconds(2))
+            }
+            if !ended { try await eventually("the last line", within: .seconds(60)) { try ends("c.log") } }
+            #expect(rotations > 2)
+            var next = 1
+            for name in (0..<rotations).map({ "old.\($0)" }) + ["c.log"] {
+                for line in try Files.readText(folder.appending(name), limit: 64 << 20).split(separator: "\n") {
+                    try #require(line.hasSuffix(" stdout F \(next)"), "\(name): \(line) where \(next) was due")
+                    next += 1
+                }
+            }
+            #expect(next == lines + 1)
+        }
+    }
+
     @Test func eventsComeInOrder() async throws {
         try await EngineFixture.with { fixture in
             let events = fixture.engine.events()
