@@ -19,6 +19,7 @@ public final class Engine: Sendable {
     let network: any PodNetwork
     let launcher: Launcher
     let facts: HostFacts
+    let driver: CgroupDriver
     let host: SpecHost
     let compiler: PlanCompiler
     let profiles = SeccompProfiles()
@@ -48,6 +49,7 @@ public final class Engine: Sendable {
         stateLock = try Self.prepare(layout)
         launcher = try Launcher.locate(configured: configuration.launcher)
         facts = try HostFacts.detect()
+        driver = configuration.usesSystemd ? try .systemd() : .cgroupfs
         host = SpecHost(facts)
         compiler = PlanCompiler(facts: facts)
         try await recover()

@@ -10,6 +10,8 @@ public struct EngineConfiguration: Sendable {
     public var launcher: FilePath?
     /// Cgroup of pods that name no parent.
     public var cgroupParent = "/berth"
+    /// systemd makes the cgroups of pods and containers, as slices and scopes.
+    public var usesSystemd = false
     /// Seccomp profile of containers that name none.
     public var unsetSeccomp = SecurityProfile.runtimeDefault
     /// Directory of seccomp profiles that pods name by a relative path.

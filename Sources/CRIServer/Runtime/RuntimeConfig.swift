@@ -6,6 +6,7 @@ extension RuntimeServer {
     public func runtimeConfig(
         request: Runtime_V1_RuntimeConfigRequest, context: ServerContext
     ) async throws -> Runtime_V1_RuntimeConfigResponse {
-        Runtime_V1_RuntimeConfigResponse.with { $0.linux.cgroupDriver = .cgroupfs }
+        let driver: Runtime_V1_CgroupDriver = engine.configuration.usesSystemd ? .systemd : .cgroupfs
+        return Runtime_V1_RuntimeConfigResponse.with { $0.linux.cgroupDriver = driver }
     }
 }

@@ -18,6 +18,7 @@ struct DaemonConfiguration {
     var logLevel = Logger.Level.info
     var launcher: String?
     var cgroupParent = "/berth"
+    var usesSystemd = false
     var unsetSeccomp = SecurityProfile.runtimeDefault
     var seccompDirectory = "/var/lib/kubelet/seccomp"
     var sharedMemoryMegabytes = 64
@@ -98,6 +99,12 @@ struct DaemonConfiguration {
 
         let pods = try top.section("pods")
         result.cgroupParent = try pods.string("cgroup_parent") ?? result.cgroupParent
+        switch try pods.string("cgroup_driver") {
+        case nil, "cgroupfs": break
+        case "systemd": result.usesSystemd = true
+        case let other?:
+            throw BerthError.invalid(field: "pods.cgroup_driver", value: other, rule: "must be cgroupfs or systemd")
+        }
         result.sharedMemoryMegabytes = try pods.integer("shm_megabytes") ?? result.sharedMemoryMegabytes
         result.seccompDirectory = try pods.string("seccomp_directory") ?? result.seccompDirectory
         switch try pods.string("unset_seccomp") {
@@ -190,6 +197,7 @@ struct DaemonConfiguration {
         var configuration = EngineConfiguration(root: FilePath(root), state: FilePath(state))
         configuration.launcher = launcher.map { FilePath($0) }
         configuration.cgroupParent = cgroupParent
+        configuration.usesSystemd = usesSystemd
         configuration.unsetSeccomp = unsetSeccomp
         configuration.seccompDirectory = FilePath(seccompDirectory)
         configuration.sharedMemorySize = UInt64(sharedMemoryMegabytes) << 20

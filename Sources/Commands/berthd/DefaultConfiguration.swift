@@ -23,6 +23,10 @@ enum DefaultConfiguration {
         # Cgroup below which pods go that name no parent of their own.
         cgroup_parent = "/berth"
 
+        # Who makes the cgroups: "cgroupfs" (the daemon itself) or "systemd" (as slices and scopes; "/berth" is berth.slice then).
+        # The kubelet asks for it, and uses the same.
+        cgroup_driver = "cgroupfs"
+
         # Size of each pod's /dev/shm.
         shm_megabytes = 64
 

@@ -84,9 +84,21 @@ extension Engine {
         options.stdio = StdioOptions(
             stdin: container.config.stdin, stdinOnce: container.config.stdinOnce,
             logPath: container.logPath.isEmpty ? nil : FilePath(container.logPath))
-        options.cgroupSurvey = try ContainerCgroup(host: facts.cgroups, path: container.cgroup, id: container.id)
-            .survey()
-        return try await launcher.launch(try compiler.compile(spec, options: options))
+        let cgroup = ContainerCgroup(host: facts.cgroups, path: container.cgroup, unit: unit(of: container.cgroup))
+        options.cgroupSurvey = cgroup.survey()
+        let plan = try compiler.compile(spec, options: options)
+        guard cgroup.unit != nil else { return try await launcher.launch(plan) }
+        // systemd makes a scope around a process: one that goes when the container's own is there.
+        let placeholder = try launcher.placeholder()
+        try await startUnit(of: container.cgroup, around: placeholder.pid, resources: container.resources)
+        do {
+            let launched = try await launcher.launch(plan)
+            withExtendedLifetime(placeholder) {}
+            return launched
+        } catch {
+            await stopUnit(of: container.cgroup)
+            throw error
+        }
     }
 
     /// The plan of a command in a running container: its process with other arguments.
@@ -118,7 +130,7 @@ extension Engine {
     }
 
     func apply(_ resources: LinuxResources, to cgroup: String) throws {
-        try ContainerCgroup(host: facts.cgroups, path: cgroup, id: "").update(
+        try ContainerCgroup(host: facts.cgroups, path: cgroup, unit: unit(of: cgroup)).update(
             ResourceTranslation.specification(resources))
     }
 }

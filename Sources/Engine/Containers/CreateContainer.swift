@@ -42,7 +42,7 @@ extension Engine {
             id: id, podID: pod.id, podMetadata: pod.config.metadata, config: config, imageID: image.id.description,
             imageReference: image.digests.first ?? image.id.description, logPath: try Self.logPath(config, in: pod),
             createdAt: WallClock.now(), state: .creating, resources: config.resources ?? LinuxResources(),
-            stopSignal: try config.stopSignal ?? Self.stopSignal(of: execution), cgroup: "\(pod.cgroup)/\(id)",
+            stopSignal: try config.stopSignal ?? Self.stopSignal(of: execution), cgroup: self.cgroup(of: id, in: pod),
             warnings: [])
         // Who stops or removes the container meanwhile waits until it is made or gone.
         return try await locks.withLock("container/\(id)") {

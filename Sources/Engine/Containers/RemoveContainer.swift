@@ -31,7 +31,7 @@ extension Engine {
 
     /// Takes away what a container is made of; what is not there is no error, so that it can be repeated.
     func dismantle(_ container: Container) async throws {
-        try await deleteCgroup(Cgroup(host: facts.cgroups, path: container.cgroup), of: container.id)
+        try await deleteCgroup(container.cgroup, of: container.id)
         await endMonitor(of: container)
         do {
             try Files.removeTree(layout.container(container.id))

@@ -4,7 +4,8 @@ internal import SystemPackage
 
 extension Engine {
     /// Where the pod's containers go: the parent that the kubelet made for it, or a directory of its own.
-    func cgroup(ofPod id: String, _ config: PodSandboxConfig) -> String {
+    func cgroup(ofPod id: String, _ config: PodSandboxConfig) throws -> String {
+        if case .systemd(_, let root) = driver { return try slice(ofPod: id, config, root: root) }
         let parent = config.cgroupParent
         if parent.isEmpty { return "\(configuration.cgroupParent)/\(id)" }
         return parent.hasPrefix("/") ? parent : "/\(parent)"
@@ -14,7 +15,12 @@ extension Engine {
         Cgroup(host: facts.cgroups, path: path).exists
     }
 
-    func makePodCgroup(_ pod: PodSandbox) throws {
+    func makePodCgroup(_ pod: PodSandbox) async throws {
+        if unit(of: pod.cgroup) != nil {
+            // One that somebody else made is limited by whoever made it.
+            if pod.ownsCgroup { try await startUnit(of: pod.cgroup, around: 0, resources: pod.resources) }
+            return
+        }
         do {
             do {
                 try Cgroup(host: facts.cgroups, path: pod.cgroup).create()
@@ -30,9 +36,9 @@ extension Engine {
 
     /// Removes the pod's cgroup if this engine made it. A parent that still holds others stays.
     func removePodCgroup(_ pod: PodSandbox) async throws {
-        let own = Cgroup(host: facts.cgroups, path: "\(pod.cgroup)/\(pod.id)")
-        try await deleteCgroup(own, of: pod.id)
+        try await deleteCgroup(cgroup(of: pod.id, in: pod), of: pod.id)
         guard pod.ownsCgroup else { return }
+        await stopUnit(of: pod.cgroup)
         removeIfEmpty(Cgroup(host: facts.cgroups, path: pod.cgroup))
         if pod.config.cgroupParent.isEmpty {
             removeIfEmpty(Cgroup(host: facts.cgroups, path: configuration.cgroupParent))
@@ -46,8 +52,13 @@ extension Engine {
     }
 
     /// Kills what is in `cgroup` and removes it; a missing one is no error.
-    func deleteCgroup(_ cgroup: Cgroup, of id: String) async throws {
+    func deleteCgroup(_ path: String, of id: String) async throws {
+        let cgroup = Cgroup(host: facts.cgroups, path: path)
         do {
+            if cgroup.exists, unit(of: path) != nil {
+                try cgroup.kill()
+                await stopUnit(of: path)
+            }
             guard cgroup.exists else { return }
             for attempt in 0..<8 {
                 try cgroup.kill()

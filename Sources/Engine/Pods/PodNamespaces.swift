@@ -32,8 +32,10 @@ extension Engine {
         let launched = try await launcher.launch(try compiler.compileSandbox(request))
         guard isShared else { return nil }
         let process = ProcessIdentity(pid: launched.pid, startTime: launched.startTime)
+        let path = cgroup(of: pod.id, in: pod)
+        try await startUnit(of: path, around: launched.pid, resources: nil)
         do {
-            let cgroup = Cgroup(host: facts.cgroups, path: "\(pod.cgroup)/\(pod.id)")
+            let cgroup = Cgroup(host: facts.cgroups, path: path)
             try cgroup.create()
             try cgroup.add(pid: launched.pid)
         } catch {

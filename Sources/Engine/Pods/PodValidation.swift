@@ -1,4 +1,5 @@
 internal import Core
+internal import OCIRuntime
 internal import LinuxKernel
 internal import Networking
 internal import OCISpec
@@ -8,7 +9,7 @@ internal import SystemPackage
 enum PodValidation {
     static let handlers: Set<String> = ["", "berth"]
 
-    static func check(_ config: PodSandboxConfig, runtimeHandler: String) throws {
+    static func check(_ config: PodSandboxConfig, runtimeHandler: String, usesSystemd: Bool = false) throws {
         guard handlers.contains(runtimeHandler) else {
             throw BerthError(
                 .invalidArgument, "runtime handler \"\(runtimeHandler)\" does not exist",
@@ -18,7 +19,7 @@ enum PodValidation {
             throw BerthError.invalid(field: "config.hostname", value: config.hostname, rule: "is longer than 64 bytes")
         }
         if !config.logDirectory.isEmpty { try absolute(config.logDirectory, field: "config.log_directory") }
-        try cgroupParent(config.cgroupParent)
+        try cgroupParent(config.cgroupParent, usesSystemd: usesSystemd)
         try sysctls(config)
         _ = try PodFiles.resolvConf(config.dns)
         if config.security.namespaces.network == .node,
@@ -45,8 +46,18 @@ enum PodValidation {
         }
     }
 
-    private static func cgroupParent(_ parent: String) throws {
+    private static func cgroupParent(_ parent: String, usesSystemd: Bool) throws {
         guard !parent.isEmpty else { return }
+        if usesSystemd {
+            // The kubelet names a slice, with or without the path to it.
+            guard let name = FilePath(parent).lastComponent?.string, name.hasSuffix(".slice") else {
+                throw BerthError.invalid(
+                    field: "config.linux.cgroup_parent", value: parent,
+                    rule: "is no slice; the cgroup driver here is systemd")
+            }
+            _ = try SystemdUnit.path(ofSlice: name)
+            return
+        }
         guard !parent.hasSuffix(".slice") || parent.hasPrefix("/") else {
             throw BerthError.invalid(
                 field: "config.linux.cgroup_parent", value: parent,

@@ -8,7 +8,7 @@ extension Engine {
     /// A repeated call for a pod that is ready answers its ID; one that comes while the first still works waits for it.
     /// A failed call leaves nothing behind.
     public func runPodSandbox(_ config: PodSandboxConfig, runtimeHandler: String = "") async throws -> String {
-        try PodValidation.check(config, runtimeHandler: runtimeHandler)
+        try PodValidation.check(config, runtimeHandler: runtimeHandler, usesSystemd: configuration.usesSystemd)
         return try await exclusively("name/\(config.metadata.reservedName)") {
             if let id = try self.existingPod(config) { return id }
             return try await self.makePod(config, runtimeHandler: runtimeHandler)
@@ -29,7 +29,7 @@ extension Engine {
 
     private func makePod(_ config: PodSandboxConfig, runtimeHandler: String) async throws -> String {
         let id = Identifier.random()
-        let cgroup = self.cgroup(ofPod: id, config)
+        let cgroup = try self.cgroup(ofPod: id, config)
         return try await withRollback { rollback in
             let pod = PodSandbox(
                 id: id, config: config, runtimeHandler: runtimeHandler, createdAt: WallClock.now(), state: .creating,
@@ -42,7 +42,7 @@ extension Engine {
 
             let hostname = Self.hostname(of: pod)
             try makePodDirectory(pod, hostname: hostname)
-            try makePodCgroup(pod)
+            try await makePodCgroup(pod)
             let launched = try await pinNamespaces(of: pod, hostname: hostname)
             try registry.updatePod(id) { $0.initProcess = launched }
             if !pod.hasHostNetwork {

@@ -32,6 +32,15 @@ public struct ManagedUnit: Codable, Sendable, Hashable {
         self.isUser = isUser
     }
 
+    /// The system manager's unit of a cgroup, by its path: a scope in a slice, or a slice. `nil` for other paths.
+    public init?(cgroup path: String) {
+        let components = path.split(separator: "/")
+        guard let last = components.last, last.hasSuffix(".scope") || last.hasSuffix(".slice") else { return nil }
+        name = String(last)
+        slice = components.dropLast().last { $0.hasSuffix(".slice") }.map(String.init) ?? "-.slice"
+        isUser = false
+    }
+
     var unit: SystemdUnit { SystemdUnit(slice: slice, name: name) }
 
     /// Starts it around a process.

@@ -24,16 +24,18 @@ final class EngineFixture: Sendable {
     let scratch: ScratchDirectory
     let mark: String
     let network = RecordingNetwork()
+    private let usesSystemd: Bool
     private let opened: Mutex<(database: Store.Database, engine: Engine)>
 
     var database: Store.Database { opened.withLock { $0.database } }
     var engine: Engine { opened.withLock { $0.engine } }
 
-    init() async throws {
+    init(usesSystemd: Bool = false) async throws {
+        self.usesSystemd = usesSystemd
         scratch = try ScratchDirectory("engine")
         mark = "eng\(Identifier.random().prefix(10))"
         try scratch.directory("root")
-        opened = Mutex(try await Self.open(scratch, mark: mark, network: network))
+        opened = Mutex(try await Self.open(scratch, mark: mark, network: network, usesSystemd: usesSystemd))
         try await addImage()
     }
 
@@ -49,12 +51,12 @@ final class EngineFixture: Sendable {
             }
             try Files.removeTree(scratch.appending("run"))
         }
-        let new = try await Self.open(scratch, mark: mark, network: network)
+        let new = try await Self.open(scratch, mark: mark, network: network, usesSystemd: usesSystemd)
         opened.withLock { $0 = new }
     }
 
     private static func open(
-        _ scratch: ScratchDirectory, mark: String, network: RecordingNetwork
+        _ scratch: ScratchDirectory, mark: String, network: RecordingNetwork, usesSystemd: Bool
     ) async throws -> (database: Store.Database, engine: Engine) {
         let root = scratch.appending("root")
         let database = try Store.Database(path: root.appending("meta.db"))
@@ -63,6 +65,7 @@ final class EngineFixture: Sendable {
         var configuration = EngineConfiguration(root: root, state: scratch.appending("run"))
         configuration.cgroupParent = "/\(mark)"
         configuration.launcher = launcher
+        configuration.usesSystemd = usesSystemd
         let engine = try await Engine(
             configuration: configuration, database: database, images: images, network: network,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
