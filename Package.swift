@@ -65,6 +65,7 @@ let targets: [Target] = [
 
     // Generated code only.
     library("LaunchAPI", [.protobuf]),
+    library("CheckpointAPI", [.protobuf]),
     library("CRIAPI", [.protobuf, .grpc, .grpcProtobuf]),
     library("ContainerdAPI", [.protobuf, .grpc, .grpcProtobuf]),
 
@@ -73,7 +74,10 @@ let targets: [Target] = [
     library("OCISpec", ["Core"]),
     library(
         "OCIRuntime",
-        ["OCISpec", "LinuxKernel", "Core", "LaunchAPI", "CSeccomp", .protobuf, .system, .log, .collections]),
+        [
+            "OCISpec", "LinuxKernel", "Core", "LaunchAPI", "CheckpointAPI", "CSeccomp", .protobuf, .system, .log,
+            .collections,
+        ]),
     library("Store", ["Core", .database, .log, .system]),
     library(
         "Networking", ["LinuxKernel", "OCISpec", "Core", "CNFTables", .subprocess, .system, .log, .collections]),
@@ -137,7 +141,7 @@ let targets: [Target] = [
     tests("Core"),
     tests("LinuxKernel", ["Core", .system]),
     tests("OCISpec", ["Core"]),
-    tests("OCIRuntime", ["OCISpec", "LinuxKernel", "LaunchAPI", "Core", .protobuf, .system]),
+    tests("OCIRuntime", ["OCISpec", "LinuxKernel", "LaunchAPI", "CheckpointAPI", "Core", .protobuf, .system]),
     tests("Store", ["Core", .database, .system]),
     tests("Networking", ["LinuxKernel", "OCISpec", "Core", .system]),
     tests("Images", ["OCISpec", "LinuxKernel", "Core", .system, .crypto]),

@@ -35,9 +35,11 @@ protocol Verb: ParsableCommand {
 
 enum Verbs {
     static let all: [(String, any Verb.Type)] = [
-        ("create", Create.self), ("delete", Delete.self), ("events", Events.self), ("exec", Exec.self),
+        ("checkpoint", Checkpoint.self), ("create", Create.self), ("delete", Delete.self), ("events", Events.self),
+        ("exec", Exec.self),
         ("features", Features.self), ("kill", Kill.self), ("list", List.self), ("pause", Pause.self),
-        ("plan", ShowPlan.self), ("ps", Processes.self), ("resume", Resume.self), ("run", Run.self),
+        ("plan", ShowPlan.self), ("ps", Processes.self), ("restore", Restore.self), ("resume", Resume.self),
+        ("run", Run.self),
         ("spec", Specification.self), ("start", Start.self), ("state", State.self), ("update", Update.self),
     ]
 

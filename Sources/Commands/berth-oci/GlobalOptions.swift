@@ -13,6 +13,8 @@ struct GlobalOptions: Sendable {
     var systemdCgroup = false
     /// `nil`: found out.
     var rootless: Bool?
+    /// A name or a path; `nil`: criu of the PATH.
+    var criu: String?
     var showVersion = false
 
     enum LogFormat: String, Sendable { case text, json }
@@ -63,9 +65,7 @@ struct GlobalOptions: Sendable {
                     throw BerthError.invalid(field: "--rootless", value: text, rule: "must be auto, true or false")
                 }
                 options.rootless = text == "auto" ? nil : text == "true"
-            // Taken for compatibility: CRIU is not used yet.
-            case "criu":
-                _ = try value()
+            case "criu": options.criu = try value()
             case "version", "v": options.showVersion = true
             default: return (options, rest)
             }

@@ -26,7 +26,7 @@ public struct ContainerCgroup: Sendable {
     }
 
     /// One that is known already.
-    init(host: CgroupHost, path: String, unit: ManagedUnit?) {
+    public init(host: CgroupHost, path: String, unit: ManagedUnit?) {
         self.host = host
         self.path = path
         self.unit = unit
@@ -114,6 +114,12 @@ public struct ContainerCgroup: Sendable {
     }
 
     public var isFrozen: Bool { cgroup.isFrozen }
+
+    /// The directory whose freezer stops the container as a whole: CRIU uses it.
+    var freezer: FilePath? {
+        let legacy = cgroup.directories.first { $0.hierarchy.controllers.contains("freezer") }?.path
+        return [legacy, cgroup.unifiedDirectory].compactMap { $0 }.first { Files.exists($0) }
+    }
 
     /// Removes it with its descendants; their processes must be dying already. - SeeAlso: `kill()`
     public func delete() throws {

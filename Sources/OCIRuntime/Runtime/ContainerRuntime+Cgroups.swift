@@ -43,7 +43,9 @@ extension ContainerRuntime {
         var spec = spec
         if cgroup.unit != nil { spec.linux?.cgroupsPath = cgroup.path }
         // The process around which systemd makes the scope would be the one process; it is limited when that is gone.
-        if cgroup.unit != nil, spec.linux?.resources?.pids?.limit == 1 { spec.linux?.resources?.pids = nil }
+        if cgroup.unit != nil, let limit = spec.linux?.resources?.pids?.limit, (0...1).contains(limit) {
+            spec.linux?.resources?.pids = nil
+        }
         // Device rules are root's; a user's nodes are bound ones of the host, which has its own modes for them.
         if isRootless { spec.linux?.resources?.devices = nil }
         return spec

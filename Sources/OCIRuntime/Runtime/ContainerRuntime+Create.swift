@@ -59,7 +59,7 @@ extension ContainerRuntime {
         return try PlanCompiler(facts: facts).compile(placed(spec, in: cgroup), options: compile)
     }
 
-    private func bundleSpecification(_ bundle: FilePath) throws -> (RuntimeSpec, [UInt8]) {
+    func bundleSpecification(_ bundle: FilePath) throws -> (RuntimeSpec, [UInt8]) {
         let file = bundle.appending("config.json")
         let bytes: [UInt8]
         do {
@@ -76,7 +76,7 @@ extension ContainerRuntime {
     }
 
     /// The directory is the lock: whoever makes it has the ID.
-    private func claim(_ id: String) throws -> FilePath {
+    func claim(_ id: String) throws -> FilePath {
         let directory = root.appending(id)
         do {
             try Files.makeDirectories(root, mode: 0o711)
@@ -183,7 +183,7 @@ extension ContainerRuntime {
         return compile
     }
 
-    private func rootfs(_ spec: RuntimeSpec, _ bundle: FilePath) -> String {
+    func rootfs(_ spec: RuntimeSpec, _ bundle: FilePath) -> String {
         let path = FilePath(spec.root?.path ?? "")
         return (path.isAbsolute ? path : bundle.pushing(path)).lexicallyNormalized().string
     }

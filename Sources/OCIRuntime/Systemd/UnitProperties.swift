@@ -19,7 +19,9 @@ public struct UnitProperties {
             set("MemoryLimit", .uint64(Self.limit(limit)))
         }
         if let cpu = resources.cpu { try add(cpu, isUnified: isUnified) }
-        if let limit = resources.pids?.limit, limit != 0 { set("TasksMax", .uint64(Self.limit(limit))) }
+        if let limit = resources.pids?.limit {
+            set("TasksMax", .uint64(limit < 0 ? Self.unlimited : UInt64(max(limit, 1))))
+        }
         if !isUnified, let weight = resources.blockIO?.weight, weight != 0 {
             set("BlockIOWeight", .uint64(UInt64(weight)))
         }
