@@ -13,7 +13,8 @@ final class StoreDaemon {
 
     var socket: FilePath { scratch.appending("berth.sock") }
     var log: FilePath { scratch.appending("berthd.log") }
-    var crictl: Program { .ours("berth-crictl", "-r", "unix://\(socket)") }
+    /// Both endpoints: what /etc/crictl.yaml of this machine says counts otherwise.
+    var crictl: Program { .ours("berth-crictl", "-r", "unix://\(socket)", "-i", "unix://\(socket)") }
     var ctr: Program { .system("ctr", "-a", socket.string, "-n", "k8s.io") }
 
     init(_ scratch: ScratchDirectory, root: FilePath) {

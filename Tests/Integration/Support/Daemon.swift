@@ -17,7 +17,10 @@ actor Daemon {
     nonisolated var socket: FilePath { scratch.appending("berth.sock") }
     nonisolated var logFile: FilePath { scratch.appending("berthd.log") }
     nonisolated var cgroupParent: String { "/\(mark)" }
-    nonisolated var crictl: Program { .ours("berth-crictl", "-r", "unix://\(socket)") }
+    /// Both endpoints: what /etc/crictl.yaml of this machine says counts otherwise.
+    nonisolated var crictl: Program {
+        .ours("berth-crictl", "-r", "unix://\(socket)", "-i", "unix://\(socket)")
+    }
     nonisolated var ctr: Program { .ours("berth-ctr", "-a", socket.string, "-n", "k8s.io") }
 
     /// Starts a daemon and runs `body` with it; whatever happens, nothing of it is left behind.
