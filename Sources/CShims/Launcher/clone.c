@@ -71,7 +71,9 @@ static int leave_joined_namespaces(struct bl_launch *launch, struct bl_error *er
         if (step->action_case != BL_ACTION(JOIN_NAMESPACE) || !(step->join_namespace->type & CLONE_NEWPID))
             continue;
         cleanup_close int own = openat(launch->host_proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
-        if (own < 0 || setns(own, CLONE_NEWPID) < 0)
+        // EPERM: the monitor itself is in the container's user namespace. Whatever it forks later is an exec in the same
+        // container, so it need not leave.
+        if (own < 0 || (setns(own, CLONE_NEWPID) < 0 && errno != EPERM))
             return bl_fail(error, errno, "/proc/self/ns/pid", "return to the own PID namespace");
         return 0;
     }
