@@ -25,8 +25,35 @@ extension Runtime_V1_ContainerStats {
                 $0.swapUsageBytes = Runtime_V1_UInt64Value(usage.swapUsage)
                 if let available = usage.swapAvailable { $0.swapAvailableBytes = Runtime_V1_UInt64Value(available) }
             }
+            io = Runtime_V1_IoUsage(usage)
         }
         if let layer = stats.writableLayer { writableLayer = Runtime_V1_FilesystemUsage(layer) }
+    }
+}
+
+extension Runtime_V1_PsiStats {
+    init(_ pressure: ResourcePressure) {
+        self.init()
+        some = Runtime_V1_PsiData(pressure.some)
+        full = Runtime_V1_PsiData(pressure.full)
+    }
+}
+
+extension Runtime_V1_PsiData {
+    init(_ share: ResourcePressure.Share) {
+        self.init()
+        total = share.total
+        avg10 = share.average10
+        avg60 = share.average60
+        avg300 = share.average300
+    }
+}
+
+extension Runtime_V1_IoUsage {
+    init(_ usage: ResourceUsage) {
+        self.init()
+        timestamp = usage.timestamp
+        if let pressure = usage.ioPressure { psi = Runtime_V1_PsiStats(pressure) }
     }
 }
 
@@ -36,6 +63,7 @@ extension Runtime_V1_CpuUsage {
         timestamp = usage.timestamp
         usageCoreNanoSeconds = Runtime_V1_UInt64Value(usage.cpuNanoseconds)
         if let rate = usage.cpuNanoCores { usageNanoCores = Runtime_V1_UInt64Value(rate) }
+        if let pressure = usage.cpuPressure { psi = Runtime_V1_PsiStats(pressure) }
     }
 }
 
@@ -49,6 +77,7 @@ extension Runtime_V1_MemoryUsage {
         pageFaults = Runtime_V1_UInt64Value(usage.pageFaults)
         majorPageFaults = Runtime_V1_UInt64Value(usage.majorPageFaults)
         if let available = usage.memoryAvailable { availableBytes = Runtime_V1_UInt64Value(available) }
+        if let pressure = usage.memoryPressure { psi = Runtime_V1_PsiStats(pressure) }
     }
 }
 
@@ -75,6 +104,7 @@ extension Runtime_V1_PodSandboxStats {
             if let usage = stats.usage {
                 linux.cpu = Runtime_V1_CpuUsage(usage)
                 linux.memory = Runtime_V1_MemoryUsage(usage)
+                linux.io = Runtime_V1_IoUsage(usage)
                 linux.process = Runtime_V1_ProcessUsage.with {
                     $0.timestamp = usage.timestamp
                     $0.processCount = Runtime_V1_UInt64Value(usage.processes)

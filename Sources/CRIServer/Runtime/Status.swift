@@ -24,6 +24,7 @@ extension RuntimeServer {
                 }
             }
             $0.features.supplementalGroupsPolicy = true
+            $0.features.mountOptions = true
             if request.verbose { $0.info = status.information }
         }
     }

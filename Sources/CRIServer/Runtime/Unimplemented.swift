@@ -25,23 +25,4 @@ extension RuntimeServer {
     ) async throws -> Runtime_V1_RestorePodResponse {
         throw unimplemented(context)
     }
-
-    public func listMetricDescriptors(
-        request: Runtime_V1_ListMetricDescriptorsRequest, context: ServerContext
-    ) async throws -> Runtime_V1_ListMetricDescriptorsResponse {
-        throw unimplemented(context)
-    }
-
-    public func listPodSandboxMetrics(
-        request: Runtime_V1_ListPodSandboxMetricsRequest, context: ServerContext
-    ) async throws -> Runtime_V1_ListPodSandboxMetricsResponse {
-        throw unimplemented(context)
-    }
-
-    public func streamPodSandboxMetrics(
-        request: Runtime_V1_StreamPodSandboxMetricsRequest,
-        response: RPCWriter<Runtime_V1_StreamPodSandboxMetricsResponse>, context: ServerContext
-    ) async throws {
-        throw unimplemented(context)
-    }
 }

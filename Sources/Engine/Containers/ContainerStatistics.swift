@@ -67,11 +67,14 @@ extension Engine {
             $0 > statistics.memory.swap ? $0 - statistics.memory.swap : 0
         }
         usage.processes = statistics.pids
+        usage.cpuPressure = statistics.cpuPressure.map(ResourcePressure.init)
+        usage.memoryPressure = statistics.memoryPressure.map(ResourcePressure.init)
+        usage.ioPressure = statistics.ioPressure.map(ResourcePressure.init)
         return usage
     }
 
     /// /proc/net/dev of the pod's network namespace, read by a thread that has joined it.
-    private func networkUsage(of pod: PodSandbox) async -> NetworkUsage? {
+    func networkUsage(of pod: PodSandbox) async -> NetworkUsage? {
         guard !pod.hasHostNetwork,
             let namespace = try? Syscall.open(layout.namespace("net", ofPod: pod.id), [.readOnly])
         else { return nil }
@@ -90,13 +93,33 @@ enum NetworkDeviceTable {
             guard let colon = line.lastIndex(of: ":") else { return nil }
             let name = line[..<colon].trimmed
             let numbers = line[line.index(after: colon)...].split(separator: " ").compactMap { UInt64($0) }
-            guard numbers.count >= 11, name != "lo" else { return nil }
+            guard numbers.count >= 12, name != "lo" else { return nil }
             return NetworkUsage.Interface(
                 name: name, receivedBytes: numbers[0], receiveErrors: numbers[2], sentBytes: numbers[8],
-                sendErrors: numbers[10])
+                sendErrors: numbers[10], receivedPackets: numbers[1], receiveDropped: numbers[3],
+                sentPackets: numbers[9], sendDropped: numbers[11])
         }
         let main = interfaces.filter { $0.name == "eth0" }
         return main + interfaces.filter { $0.name != "eth0" }.sorted { $0.name < $1.name }
+    }
+}
+
+extension ResourcePressure {
+    init(_ pressure: CgroupStatistics.Pressure) {
+        self.init()
+        some = Share(pressure.some)
+        full = Share(pressure.full)
+    }
+}
+
+extension ResourcePressure.Share {
+    /// The kernel's total is in microseconds.
+    init(_ line: CgroupStatistics.Pressure.Line) {
+        self.init()
+        average10 = line.average10
+        average60 = line.average60
+        average300 = line.average300
+        total = line.total.multipliedReportingOverflow(by: 1000).partialValue
     }
 }
 

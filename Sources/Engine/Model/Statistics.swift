@@ -16,10 +16,35 @@ public struct ResourceUsage: Sendable, Equatable {
     public var swapUsage: UInt64 = 0
     public var swapAvailable: UInt64?
     public var processes: UInt64 = 0
+    /// `nil` where the kernel does not measure it.
+    public var cpuPressure: ResourcePressure?
+    public var memoryPressure: ResourcePressure?
+    public var ioPressure: ResourcePressure?
 
     public init(timestamp: Int64) {
         self.timestamp = timestamp
     }
+}
+
+/// How long processes waited for a resource (kernel documentation, accounting/psi).
+public struct ResourcePressure: Sendable, Equatable {
+    public struct Share: Sendable, Equatable {
+        /// Percent of the last 10, 60 and 300 seconds.
+        public var average10 = 0.0
+        public var average60 = 0.0
+        public var average300 = 0.0
+        /// Nanoseconds.
+        public var total: UInt64 = 0
+
+        public init() {}
+    }
+
+    /// Some process waited.
+    public var some = Share()
+    /// Every process waited.
+    public var full = Share()
+
+    public init() {}
 }
 
 public struct FilesystemUsage: Sendable, Equatable {
@@ -44,6 +69,10 @@ public struct NetworkUsage: Sendable, Equatable {
         public var receiveErrors: UInt64
         public var sentBytes: UInt64
         public var sendErrors: UInt64
+        public var receivedPackets: UInt64 = 0
+        public var receiveDropped: UInt64 = 0
+        public var sentPackets: UInt64 = 0
+        public var sendDropped: UInt64 = 0
     }
 
     public var timestamp: Int64

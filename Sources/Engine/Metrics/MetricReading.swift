@@ -1,0 +1,46 @@
+internal import LinuxKernel
+
+/// All that metrics of one cgroup are made of, read at one moment.
+struct MetricReading: Sendable {
+    /// Values of `MetricFamily.identity`.
+    var identity: [String]
+    /// Nanoseconds since the epoch.
+    var timestamp: Int64
+    var cgroup = CgroupStatistics()
+    var hugepages: [Hugepages] = []
+    /// `nil`: not counted (pods).
+    var processes: ProcessFigures?
+    var filesystem: FilesystemFigures?
+    /// As asked for; `nil` for pods.
+    var limits: LinuxResources?
+    /// Nanoseconds since the epoch; 0 for none.
+    var startedAt: Int64 = 0
+    var network: [NetworkUsage.Interface] = []
+
+    /// The use of one size of huge pages, in bytes.
+    struct Hugepages: Sendable, Equatable {
+        /// `2MB`.
+        var size: String
+        var usage: UInt64
+        /// The highest so far; `nil` where the kernel does not tell it (cgroup v2).
+        var maxUsage: UInt64?
+    }
+
+    struct ProcessFigures: Sendable, Equatable {
+        var processes: UInt64 = 0
+        var descriptors: UInt64 = 0
+        var sockets: UInt64 = 0
+        /// Soft limit of open files of the first process.
+        var openFilesLimit: UInt64?
+    }
+
+    struct FilesystemFigures: Sendable, Equatable {
+        /// The writable layer.
+        var usedBytes: UInt64 = 0
+        /// Of the filesystem that it is on.
+        var capacity: UInt64 = 0
+        var inodes: UInt64 = 0
+        var freeInodes: UInt64 = 0
+        var device = ""
+    }
+}
