@@ -91,7 +91,7 @@ let targets: [Target] = [
         "Engine",
         [
             "Images", "Networking", "Store", "OCIRuntime", "LaunchAPI", "OCISpec", "LinuxKernel", "Core",
-            .protobuf, .system, .log, .collections,
+            .protobuf, .system, .log, .collections, .yaml,
         ]),
     // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
     library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
