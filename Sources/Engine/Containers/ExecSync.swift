@@ -57,7 +57,8 @@ extension Engine {
                         // Everything that it wrote is in the pipes by now; what it left running in the background does
                         // not keep the caller waiting.
                         group.cancelAll()
-                        while let step = try? await group.next() { _ = step }
+                        // The reader may have a piece in hand still, whatever else ended with an error before it.
+                        while !group.isEmpty { _ = try? await group.next() }
                         let (stdout, stderr) = try output.finish()
                         return ExecResult(stdout: stdout, stderr: stderr, exitCode: code)
                     }
