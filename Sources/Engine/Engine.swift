@@ -58,8 +58,11 @@ public final class Engine: Sendable {
     private static func prepare(_ layout: StateLayout) throws -> OwnedDescriptor {
         do {
             try Files.makeDirectories(layout.root, mode: 0o711)
-            try Files.makeDirectories(layout.pods, mode: 0o700)
-            try Files.makeDirectories(layout.containers, mode: 0o700)
+            for directory in [layout.pods, layout.containers] {
+                try Files.makeDirectories(directory, mode: 0o711)
+                // The root of a user namespace passes through to its root filesystem; what is there has hard names.
+                try Syscall.fchmodat(directory, mode: 0o711)
+            }
         } catch {
             throw BerthError(.internal, "could not make the state directory \(layout.root)", cause: error)
         }

@@ -12,10 +12,15 @@ public struct EngineConfiguration: Sendable {
     public var cgroupParent = "/berth"
     /// systemd makes the cgroups of pods and containers, as slices and scopes.
     public var usesSystemd = false
-    /// Seccomp profile of containers that name none.
-    public var unsetSeccomp = SecurityProfile.runtimeDefault
+    /// Seccomp profile of containers that name none. CRI means "unconfined" by it: a kubelet that wants the default profile
+    /// (`--seccomp-default`) names it.
+    public var unsetSeccomp = SecurityProfile.unconfined
     /// Directory of seccomp profiles that pods name by a relative path.
     public var seccompDirectory: FilePath = "/var/lib/kubelet/seccomp"
+    /// Annotations of pods and containers that their OCI configuration gets too: names, or starts of names with `*`.
+    public var passedAnnotations: [String] = []
+    /// Directories of CDI specifications; a later one wins.
+    public var cdiDirectories: [FilePath] = ["/etc/cdi", "/var/run/cdi"]
     /// Size of a pod's /dev/shm in bytes.
     public var sharedMemorySize: UInt64 = 64 << 20
     /// How long a killed container may take to end before that is an error.
@@ -44,6 +49,11 @@ struct StateLayout: Sendable {
 
     func container(_ id: String) -> FilePath { containers.appending(id) }
     func configuration(of id: String) -> FilePath { container(id).appending("config.json") }
+    /// Images that are mounted in the container, by the index of the mount.
+    func images(of id: String) -> FilePath { container(id).appending("images") }
+    func image(_ index: Int, of id: String) -> FilePath { images(of: id).appending("\(index)") }
+    /// Where layers are mounted with other ids, while an overlay is made of them.
+    func layers(of id: String) -> FilePath { container(id).appending("l") }
     func rootFS(of id: String) -> FilePath { container(id).appending("rootfs") }
     func exitRecord(of id: String) -> FilePath { container(id).appending("exit.pb") }
     /// Not below the container's own directory where that would be longer than a socket's path may be.

@@ -14,7 +14,8 @@ extension Engine {
         ]
         let handlers = PodValidation.handlers.sorted().map {
             EngineStatus.Handler(
-                name: $0, recursiveReadonlyMounts: host.hasRecursiveReadonlyMounts, userNamespaces: false)
+                name: $0, recursiveReadonlyMounts: host.hasRecursiveReadonlyMounts,
+                userNamespaces: host.hasUserNamespaces)
         }
         let about = About(
             version: Release.version, root: configuration.root.string, state: configuration.state.string,

@@ -160,6 +160,9 @@ extension Engine {
         let containers = Set(registry.containers().map(\.id))
         for id in (try? Files.list(layout.containers)) ?? [] where !containers.contains(id) {
             logger.notice("removing a container's directory that no record knows", metadata: ["container": "\(id)"])
+            for entry in MountTable.below(layout.container(id), in: (try? MountTable.read()) ?? []) {
+                try? Syscall.umount2(FilePath(entry.target), [.detach, .noFollow])
+            }
             try? Files.removeTree(layout.container(id))
             try? await images.removeRootFS(containerID: id)
         }

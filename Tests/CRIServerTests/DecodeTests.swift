@@ -98,6 +98,51 @@ import Testing
             try refusal { try container { $0.linux.securityContext.seccompProfilePath = "other" } }.contains("other"))
     }
 
+    @Test func aMountIsOfAHostPathOrOfAnImage() throws {
+        let config = try container {
+            $0.mounts = [
+                .with {
+                    $0.containerPath = "/m"
+                    $0.readonly = true
+                    $0.image.image = "model:1"
+                    $0.image.userSpecifiedImage = "model"
+                    $0.imageSubPath = "weights"
+                },
+                // What clients of older days send for no image.
+                .with {
+                    $0.containerPath = "/h"
+                    $0.hostPath = "/etc"
+                    $0.image = .init()
+                },
+            ]
+        }
+        #expect(config.mounts[0].image?.image == "model:1")
+        #expect(config.mounts[0].imageSubPath == "weights")
+        #expect(config.mounts[0].hostPath == "")
+        #expect(config.mounts[1].image == nil)
+        #expect(config.mounts[1].hostPath == "/etc")
+        #expect(
+            try refusal {
+                try container {
+                    $0.mounts = [
+                        .with {
+                            $0.containerPath = "/m"; $0.hostPath = "/etc"; $0.image.image = "model:1"
+                        }
+                    ]
+                }
+            }.contains("mounts[0].host_path"))
+        #expect(
+            try refusal {
+                try container {
+                    $0.mounts = [
+                        .with {
+                            $0.containerPath = "/m"; $0.hostPath = "/etc"; $0.imageSubPath = "x"
+                        }
+                    ]
+                }
+            }.contains("mounts[0].image_sub_path"))
+    }
+
     @Test func seccompIsReadInBothForms() throws {
         #expect(try container { _ in }.security.seccomp == nil)
         #expect(

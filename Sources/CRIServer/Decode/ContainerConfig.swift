@@ -54,12 +54,20 @@ extension ImageRequest {
 
 extension ContainerMount {
     init(_ wire: Runtime_V1_Mount, field: String) throws {
-        guard !wire.hasImage else {
-            throw BerthError(.unimplemented, "\(field).image: image mounts are not supported yet")
-        }
+        // A mount without host path whose image is empty means no image (cri-api: "image is empty").
+        let isImage = wire.hasImage && !wire.image.image.isEmpty
         self.init(
             containerPath: try required(wire.containerPath, field: "\(field).container_path"),
-            hostPath: try required(wire.hostPath, field: "\(field).host_path"))
+            hostPath: isImage ? wire.hostPath : try required(wire.hostPath, field: "\(field).host_path"))
+        if isImage {
+            guard wire.hostPath.isEmpty else {
+                throw BerthError(.invalidArgument, "\(field).host_path and \(field).image exclude each other")
+            }
+            image = try ImageRequest(wire.image, field: "\(field).image")
+            imageSubPath = wire.imageSubPath.isEmpty ? nil : wire.imageSubPath
+        } else if !wire.imageSubPath.isEmpty {
+            throw BerthError(.invalidArgument, "\(field).image_sub_path is set without an image")
+        }
         readonly = wire.readonly
         recursiveReadonly = wire.recursiveReadOnly
         selinuxRelabel = wire.selinuxRelabel

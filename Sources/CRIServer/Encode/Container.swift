@@ -66,7 +66,9 @@ extension Runtime_V1_ContainerStatus {
         imageID = container.imageID
         labels = container.labels
         annotations = container.config.annotations
-        mounts = container.config.mounts.map(Runtime_V1_Mount.init)
+        mounts = container.config.mounts.enumerated().map { index, mount in
+            Runtime_V1_Mount(mount, imageID: container.mountedImages?["\(index)"])
+        }
         logPath = container.logPath
         resources = Runtime_V1_ContainerResources.with {
             $0.linux = Runtime_V1_LinuxContainerResources(container.resources)
@@ -83,8 +85,14 @@ extension Runtime_V1_ContainerStatus {
 }
 
 extension Runtime_V1_Mount {
-    init(_ mount: ContainerMount) {
+    /// - Parameter imageID: of the image that is mounted.
+    init(_ mount: ContainerMount, imageID: String?) {
         self.init()
+        if let request = mount.image {
+            image = Runtime_V1_ImageSpec(request)
+            image.imageRef = imageID ?? ""
+            imageSubPath = mount.imageSubPath ?? ""
+        }
         containerPath = mount.containerPath
         hostPath = mount.hostPath
         readonly = mount.readonly

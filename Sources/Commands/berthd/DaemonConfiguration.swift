@@ -19,8 +19,10 @@ struct DaemonConfiguration {
     var launcher: String?
     var cgroupParent = "/berth"
     var usesSystemd = false
-    var unsetSeccomp = SecurityProfile.runtimeDefault
+    var unsetSeccomp = SecurityProfile.unconfined
     var seccompDirectory = "/var/lib/kubelet/seccomp"
+    var passedAnnotations: [String] = []
+    var cdiDirectories = ["/etc/cdi", "/var/run/cdi"]
     var sharedMemoryMegabytes = 64
     var network = NetworkSettings()
     var images = ImageSettings()
@@ -106,10 +108,12 @@ struct DaemonConfiguration {
             throw BerthError.invalid(field: "pods.cgroup_driver", value: other, rule: "must be cgroupfs or systemd")
         }
         result.sharedMemoryMegabytes = try pods.integer("shm_megabytes") ?? result.sharedMemoryMegabytes
+        result.passedAnnotations = try pods.strings("passed_annotations") ?? []
+        result.cdiDirectories = try pods.strings("cdi_directories") ?? result.cdiDirectories
         result.seccompDirectory = try pods.string("seccomp_directory") ?? result.seccompDirectory
         switch try pods.string("unset_seccomp") {
-        case nil, "runtime/default": break
-        case "unconfined": result.unsetSeccomp = .unconfined
+        case nil, "unconfined": break
+        case "runtime/default": result.unsetSeccomp = .runtimeDefault
         case let other?:
             throw BerthError.invalid(
                 field: "pods.unset_seccomp", value: other, rule: "must be runtime/default or unconfined")
@@ -164,7 +168,7 @@ struct DaemonConfiguration {
             ("pods.cgroup_parent", cgroupParent), ("pods.seccomp_directory", seccompDirectory),
             ("network.cni_config_directory", network.cniConfigDirectory),
             ("images.logins", images.logins.isEmpty ? "/" : images.logins),
-        ] + lists {
+        ] + lists + cdiDirectories.map({ ("pods.cdi_directories", $0) }) {
             guard path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
                 throw BerthError.invalid(field: field, value: path, rule: "must be an absolute path without ..")
             }
@@ -200,6 +204,8 @@ struct DaemonConfiguration {
         configuration.usesSystemd = usesSystemd
         configuration.unsetSeccomp = unsetSeccomp
         configuration.seccompDirectory = FilePath(seccompDirectory)
+        configuration.passedAnnotations = passedAnnotations
+        configuration.cdiDirectories = cdiDirectories.map { FilePath($0) }
         configuration.sharedMemorySize = UInt64(sharedMemoryMegabytes) << 20
         return configuration
     }

@@ -30,11 +30,18 @@ enum DefaultConfiguration {
         # Size of each pod's /dev/shm.
         shm_megabytes = 64
 
-        # Seccomp profile of containers that name none: "runtime/default" or "unconfined".
-        unset_seccomp = "runtime/default"
+        # Seccomp profile of containers that name none: "unconfined", as CRI means it, or "runtime/default".
+        unset_seccomp = "unconfined"
 
         # Where seccomp profiles are that pods name by a relative path ("Localhost").
         seccomp_directory = "/var/lib/kubelet/seccomp"
+
+        # Where specifications of the Container Device Interface are; a later directory wins.
+        cdi_directories = ["/etc/cdi", "/var/run/cdi"]
+
+        # Annotations of pods and containers that go into the OCI configuration, where hooks read them: names, or starts of
+        # names with a * at the end. None by default.
+        passed_annotations = []
 
         [network]
         # Where a CNI configuration is found here, its plugins connect the pods; else the built-in network does.

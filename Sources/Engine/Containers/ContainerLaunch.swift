@@ -9,11 +9,23 @@ internal import SystemPackage
 extension Engine {
     /// Looks up what the specification of a container takes from host and pod, and builds it.
     func specification(
-        of container: Container, in pod: PodSandbox, execution: ImageConfig.Execution, user: ContainerUser, home: String
+        of container: Container, in pod: PodSandbox, execution: ImageConfig.Execution, user: ContainerUser,
+        home: String, images: [Int: FilePath]
     ) throws -> RuntimeSpec {
         let security = container.config.security
-        guard container.config.cdiDevices.isEmpty else {
-            throw BerthError(.unimplemented, "config.CDI_devices: CDI devices are not supported yet")
+        let cdi = try CDIRegistry(directories: configuration.cdiDirectories).edits(
+            for: CDIRegistry.names(container.config))
+        if let user = security.namespaces.user, user.mode == .pod, user != pod.userNamespace {
+            throw BerthError(
+                .invalidArgument,
+                "config.linux.security_context.namespace_options.userns_options differ from those of pod sandbox \"\(pod.id)\""
+            )
+        }
+        if security.namespaces.pid == .node, pod.userNamespace != nil {
+            throw BerthError(
+                .invalidArgument,
+                "config.linux.security_context.namespace_options.pid is NODE, but pod sandbox \"\(pod.id)\" has its own user "
+                    + "namespace")
         }
         if security.namespaces.pid == .pod, pod.config.security.namespaces.pid != .pod {
             throw BerthError(
@@ -26,7 +38,10 @@ extension Engine {
             layout: layout, cgroup: container.cgroup, host: host)
         builder.targetPIDNamespace = try targetNamespace(security.namespaces, in: pod)
         builder.seccomp = try seccomp(security)
-        builder.devices = try HostDevices.resolve(container.config)
+        builder.devices = try HostDevices.resolve(container.config) + cdi.hostDevices()
+        builder.cdi = cdi
+        builder.imageMounts = images
+        builder.passedAnnotations = configuration.passedAnnotations
         return try builder.build()
     }
 
@@ -68,7 +83,10 @@ extension Engine {
     func launch(_ container: Container, spec: RuntimeSpec, rootFS: SnapshotMounts) async throws -> LaunchedProcess {
         var options = CompileOptions(
             id: container.id, bundle: layout.container(container.id), start: .onMonitorRequest)
+        let isMapped = spec.linux?.namespaces?.contains { $0.type == "user" } ?? false
         switch rootFS {
+        // In a user namespace the root is there already, mounted with the pod's ids.
+        case _ where isMapped: options.rootfs = layout.rootFS(of: container.id)
         case .bind(let source, _): options.rootfs = source
         case .overlay(let overlay):
             guard let upper = overlay.upper, let work = overlay.work else {
@@ -78,6 +96,10 @@ extension Engine {
             options.overlay = OverlayRoot(
                 lower: overlay.lower.map { FilePath($0) }, upper: FilePath(upper), work: FilePath(work),
                 options: OverlayMount.settings.map { "\($0)=\($1)" })
+            if spec.linux?.rootfsPropagation == "rshared" {
+                let mounts = (try? MountTable.read()) ?? []
+                options.overlay?.holder = mounts.holder(of: layout.container(container.id))
+            }
         }
         options.monitor = MonitorOptions(
             socket: layout.monitorSocket(of: container.id), exitPath: layout.exitRecord(of: container.id))
@@ -139,4 +161,11 @@ extension NamespaceTypes {
     fileprivate static let ofSpecification: [String: NamespaceTypes] = [
         "mount": .mount, "pid": .pid, "network": .network, "ipc": .ipc, "uts": .uts, "user": .user, "cgroup": .cgroup,
     ]
+}
+
+extension [MountEntry] {
+    /// Where the mount ends that holds `path`: the deepest one at or above it.
+    func holder(of path: FilePath) -> FilePath? {
+        map { FilePath($0.target) }.filter(path.starts).max { $0.components.count < $1.components.count }
+    }
 }

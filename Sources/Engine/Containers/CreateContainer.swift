@@ -15,9 +15,22 @@ extension Engine {
     public func createContainer(_ config: ContainerConfig, in podID: String) async throws -> String {
         let pod = try podSandbox(podID)
         return try await exclusively("name/\(config.metadata.reservedName(inPod: pod.id))") {
+            try await self.removeFailedAttempt(config, in: pod)
             if let id = try self.existingContainer(config, in: pod) { return id }
             return try await self.makeContainer(config, in: pod)
         }
+    }
+
+    /// A container of this name that never ran gives its name up: what is left of a creation that failed, and one made with
+    /// another configuration whose creator did not hear of it, as a kubelet whose call has timed out.
+    private func removeFailedAttempt(_ config: ContainerConfig, in pod: PodSandbox) async throws {
+        guard let existing = registry.container(named: config.metadata, in: pod.id) else { return }
+        switch existing.state {
+        case .created where existing.config != config: break
+        case .exited(let exit) where exit.reason == ContainerExit.createError: break
+        default: return
+        }
+        try await removeContainer(existing.id)
     }
 
     private func existingContainer(_ config: ContainerConfig, in pod: PodSandbox) throws -> String? {
@@ -63,13 +76,17 @@ extension Engine {
             let rootFS = try await images.prepareRootFS(containerID: id, image: container.imageID)
             let resolver = UserResolver(files: LayeredFiles(layers: rootFS.readableLayers))
             let user = try resolver.resolve(config.security, imageUser: execution.user ?? "")
+            let volumes = try await mountImages(of: container, in: pod)
             let spec = try specification(
-                of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid))
+                of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid),
+                images: volumes.mapValues(\.path))
             try makeContainerDirectory(id, spec: spec, mounts: config.mounts)
+            try await mountMappedRoot(rootFS, of: container, in: pod)
             let launched = try await launch(container, spec: spec, rootFS: rootFS)
             let entry = LiveContainer(monitor: MonitorClient(socket: layout.monitorSocket(of: id)), spec: spec)
             live[id] = entry
-            let warnings = launched.warnings.map { "\($0)" }
+            var warnings = launched.warnings.map { "\($0)" }
+            warnings += host.hasSELinux ? [] : Self.withoutSELinux(config)
             for warning in warnings {
                 logger.notice(
                     "the kernel refused a part of container", metadata: ["container": "\(id)", "what": "\(warning)"])
@@ -79,6 +96,9 @@ extension Engine {
             }
             try registry.updateContainer(id) {
                 $0.user = user
+                if !volumes.isEmpty {
+                    $0.mountedImages = Dictionary(uniqueKeysWithValues: volumes.map { ("\($0.key)", $0.value.id) })
+                }
                 $0.process = ProcessIdentity(pid: launched.pid, startTime: launched.startTime)
                 $0.monitor = ProcessStatus.read(launched.monitorPID).map {
                     ProcessIdentity(pid: $0.pid, startTime: $0.startTime)
@@ -93,6 +113,18 @@ extension Engine {
         }
     }
 
+    /// What a config asks of SELinux, for a kernel that runs without it.
+    static func withoutSELinux(_ config: ContainerConfig) -> [String] {
+        var words: [String] = []
+        if let label = config.security.selinux?.label, !label.isEmpty {
+            words.append("config.linux.security_context.selinux_options \(label)")
+        }
+        words += config.mounts.indices.filter { config.mounts[$0].selinuxRelabel }.map {
+            "config.mounts[\($0)].selinux_relabel"
+        }
+        return words.map { "\($0) has no effect: this kernel runs without SELinux" }
+    }
+
     /// What cannot be taken apart now stays as an exited container, so that its client sees it and removes it.
     private func undo(_ container: Container) async throws {
         do {
@@ -103,7 +135,7 @@ extension Engine {
             try registry.updateContainer(container.id) {
                 $0.state = .exited(
                     ContainerExit(
-                        code: 128, startedAt: 0, finishedAt: WallClock.now(), reason: "CreateError",
+                        code: 128, startedAt: 0, finishedAt: WallClock.now(), reason: ContainerExit.createError,
                         message: "it could not be made, nor taken apart: \(error)"))
             }
             try await store(container: container.id)
@@ -136,7 +168,7 @@ extension Engine {
             try Files.makeDirectories(layout.rootFS(of: id), mode: 0o700)
             try Files.writeAtomically(layout.configuration(of: id), StrictJSON.encode(spec))
             // As the field does: a missing source of a mount becomes a directory.
-            for mount in mounts where !Files.exists(FilePath(mount.hostPath)) {
+            for mount in mounts where mount.image == nil && !Files.exists(FilePath(mount.hostPath)) {
                 try Files.makeDirectories(FilePath(mount.hostPath), mode: 0o755)
             }
             let log = try registry.container(id).logPath

@@ -33,6 +33,7 @@ extension Engine {
     func dismantle(_ container: Container) async throws {
         try await deleteCgroup(container.cgroup, of: container.id)
         await endMonitor(of: container)
+        try await unmountHostMounts(of: container)
         do {
             try Files.removeTree(layout.container(container.id))
         } catch {

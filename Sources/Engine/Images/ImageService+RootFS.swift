@@ -60,6 +60,45 @@ extension ImageService {
         }
     }
 
+    /// A read-only view of an image for one of a container's mounts, unpacking the image first where that has not
+    /// happened. It is kept as long as the container's root filesystem, and removed by ``removeImageMount(containerID:index:namespace:)``.
+    ///
+    /// - Parameter image: what ``status(of:namespace:)`` takes.
+    /// - Throws: `BerthError` (`notFound`) without the image.
+    public func prepareImageMount(
+        containerID: String, index: Int, image: String, namespace: String = criNamespace
+    ) async throws -> (id: String, mounts: SnapshotMounts) {
+        try Identifier.validate(containerID)
+        guard let found = try await find(image, namespace: namespace).first else {
+            throw BerthError(.notFound, "image \"\(image)\" is not present", advice: "pull it first")
+        }
+        let scope = StorageScope(namespace: namespace)
+        let chain = try found.image.chainID
+        if let chain, try await !storage.snapshotter(scope).unpacked(chain) {
+            try await leases.withLease(namespace: namespace, for: "container \(containerID)") { leased in
+                _ = try await unpack(found.image, scope: leased)
+            }
+        }
+        let mounts = try await storage.snapshotter(scope).view(
+            Self.imageMountKey(containerID, index), parent: chain?.description,
+            labels: [GarbageGraph.containerBackReference: containerID])
+        return ("\(found.image.config.digest)", mounts)
+    }
+
+    /// One that is not there is not an error.
+    public func removeImageMount(containerID: String, index: Int, namespace: String = criNamespace) async throws {
+        let key = Self.imageMountKey(containerID, index)
+        do {
+            try await storage.snapshotter(having: key, StorageScope(namespace: namespace)).remove(key)
+        } catch let error as BerthError where error.code == .notFound {
+            return
+        }
+    }
+
+    private static func imageMountKey(_ containerID: String, _ index: Int) -> String {
+        "\(containerID)-mount-\(index)"
+    }
+
     /// What the container wrote: the writable layer alone.
     public func rootFSUsage(containerID: String, namespace: String = criNamespace) async throws -> SnapshotUsage {
         let scope = StorageScope(namespace: namespace)

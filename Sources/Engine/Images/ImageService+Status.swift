@@ -49,8 +49,9 @@ extension ImageService {
                     && [entry.name.target.digest, entry.image.manifest.digest].contains(digest)
             }
         }
-        guard reference.utf8.count >= 4, reference.utf8.allSatisfy({ Self.isHex($0) }) else { return [] }
-        let candidates = all.filter { $0.image.config.digest.hex.hasPrefix(reference) }
+        let start = reference.dropping(prefix: "sha256:") ?? reference
+        guard start.utf8.count >= 4, start.utf8.allSatisfy({ Self.isHex($0) }) else { return [] }
+        let candidates = all.filter { $0.image.config.digest.hex.hasPrefix(start) }
         guard Set(candidates.map(\.image.config.digest)).count <= 1 else {
             throw BerthError.invalid(field: "image", value: reference, rule: "is the beginning of several image IDs")
         }

@@ -24,6 +24,8 @@ public struct Container: Codable, Sendable {
     /// Its monitor, which holds its stdio and knows its exit.
     public internal(set) var monitor: ProcessIdentity?
     public internal(set) var cgroup: String
+    /// IDs of the images that are mounted, by the index of their mount in the config.
+    public internal(set) var mountedImages: [String: String]?
     /// What was clamped or left out at the launch, in words.
     public internal(set) var warnings: [String]
 
@@ -101,6 +103,9 @@ public enum ContainerState: Codable, Sendable, Equatable {
 
 /// How a container ended.
 public struct ContainerExit: Codable, Sendable, Equatable {
+    /// Reason of a container that could not be made, nor taken apart.
+    static let createError = "CreateError"
+
     public var code: Int32
     /// Nanoseconds since the epoch; 0 where it never started.
     public var startedAt: Int64

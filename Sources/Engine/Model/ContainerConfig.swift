@@ -84,6 +84,10 @@ public struct ContainerMount: Codable, Sendable, Equatable {
     public var gidMappings: [IDMapping] = []
     /// Further mount options by name (`noexec`, `nosuid`, ...).
     public var options: [String] = []
+    /// The image that is mounted instead of a directory of the host; `hostPath` is empty then.
+    public var image: ImageRequest?
+    /// What of the image is mounted, relative to its root; `nil` for all of it.
+    public var imageSubPath: String?
 
     public init(containerPath: String, hostPath: String) {
         self.containerPath = containerPath

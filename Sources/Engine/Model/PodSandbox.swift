@@ -24,6 +24,18 @@ public struct PodSandbox: Codable, Sendable {
     public var labels: [String: String] { config.labels }
     public var hasHostNetwork: Bool { config.security.namespaces.network == .node }
 
+    /// The pod's own user namespace; `nil` where it has the host's.
+    public var userNamespace: UserNamespaceOptions? {
+        config.security.namespaces.user.flatMap { $0.mode == .pod ? $0 : nil }
+    }
+
+    static let failedAttempt = "it could not be made"
+
+    /// Whether this is what is left of a RunPodSandbox that failed.
+    var isFailedAttempt: Bool {
+        if case .notReady(_, let reason) = state { reason.hasPrefix(Self.failedAttempt) } else { false }
+    }
+
     /// The pod's addresses, the main one first; empty with the host's network.
     public var addresses: [String] {
         (network?.addresses ?? []).map { "\($0.address)" }

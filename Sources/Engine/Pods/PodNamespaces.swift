@@ -1,6 +1,7 @@
 internal import Core
 internal import LinuxKernel
 internal import OCIRuntime
+internal import OCISpec
 internal import SystemPackage
 
 extension Engine {
@@ -8,6 +9,8 @@ extension Engine {
     static func namespaceTypes(of pod: PodSandbox) -> [(type: String, file: String)] {
         let options = pod.config.security.namespaces
         var types: [(String, String)] = []
+        // First of all: the others belong to it.
+        if pod.userNamespace != nil { types.append(("user", "user")) }
         if options.network == .pod { types += [("network", "net"), ("uts", "uts")] }
         if options.ipc == .pod { types.append(("ipc", "ipc")) }
         if options.pid == .pod { types.append(("pid", "pid")) }
@@ -24,6 +27,10 @@ extension Engine {
             id: pod.id, pins: types.map { ($0.type, layout.namespace($0.file, ofPod: pod.id)) })
         if types.contains(where: { $0.type == "uts" }) { request.hostname = hostname }
         request.sysctls = pod.config.sysctls
+        if let user = pod.userNamespace {
+            request.uidMappings = user.uids.map(RuntimeSpec.IDMapping.init)
+            request.gidMappings = user.gids.map(RuntimeSpec.IDMapping.init)
+        }
         let isShared = types.contains { $0.type == "pid" }
         if isShared {
             request.sharedPID = MonitorOptions(

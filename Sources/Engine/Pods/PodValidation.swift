@@ -22,6 +22,13 @@ enum PodValidation {
         try cgroupParent(config.cgroupParent, usesSystemd: usesSystemd)
         try sysctls(config)
         _ = try PodFiles.resolvConf(config.dns)
+        if config.security.namespaces.network == .node, !config.hostname.isEmpty,
+            config.hostname != (try? Files.readText("/proc/sys/kernel/hostname", limit: 4096))
+        {
+            throw BerthError.invalid(
+                field: "config.hostname", value: config.hostname,
+                rule: "is not the host's, which a pod with the host's network has")
+        }
         if config.security.namespaces.network == .node,
             config.portMappings.contains(where: { $0.hostPort != 0 && $0.hostPort != $0.containerPort })
         {
@@ -29,11 +36,44 @@ enum PodValidation {
                 .invalidArgument, "config.port_mappings: a pod with the host's network cannot map a port to another one"
             )
         }
-        if let user = config.security.namespaces.user, user.mode == .pod {
+        try userNamespace(config.security.namespaces)
+    }
+
+    /// One mapping, from 0 on: what idmapped mounts of the pod's root filesystems and volumes are made with.
+    private static func userNamespace(_ namespaces: NamespaceOptions) throws {
+        guard let user = namespaces.user else { return }
+        let options = "config.linux.security_context.namespace_options"
+        let lists = [("uids", user.uids), ("gids", user.gids)]
+        guard user.mode == .pod else {
+            for (name, mappings) in lists where !mappings.isEmpty {
+                throw BerthError(
+                    .invalidArgument,
+                    "\(options).userns_options.\(name) is set, while the pod has the host's user namespace")
+            }
+            return
+        }
+        for (name, mode) in [("network", namespaces.network), ("pid", namespaces.pid), ("ipc", namespaces.ipc)]
+        where mode == .node {
             throw BerthError(
-                .unimplemented,
-                "config.linux.security_context.namespace_options.userns_options: "
-                    + "pods with their own user namespace are not supported yet")
+                .invalidArgument, "\(options).\(name) is NODE: a pod with its own user namespace cannot have the host's"
+            )
+        }
+        for (name, mappings) in lists {
+            let field = "\(options).userns_options.\(name)"
+            guard let mapping = mappings.first, mappings.count == 1 else {
+                throw BerthError.invalid(field: field, value: "\(mappings.count) mappings", rule: "must be one mapping")
+            }
+            guard mapping.containerID == 0, mapping.size > 0 else {
+                throw BerthError.invalid(
+                    field: field, value: "\(mapping.containerID) with length \(mapping.size)",
+                    rule: "must map the ids from 0 on")
+            }
+            guard UInt64(mapping.hostID) + UInt64(mapping.size) < UInt64(UInt32.max) else {
+                throw BerthError.invalid(field: field, value: mapping.hostID, rule: "reaches beyond the last id")
+            }
+        }
+        guard user.uids == user.gids else {
+            throw BerthError(.invalidArgument, "\(options).userns_options: uids and gids must be mapped alike")
         }
     }
 

@@ -10,8 +10,20 @@ extension Engine {
     public func runPodSandbox(_ config: PodSandboxConfig, runtimeHandler: String = "") async throws -> String {
         try PodValidation.check(config, runtimeHandler: runtimeHandler, usesSystemd: configuration.usesSystemd)
         return try await exclusively("name/\(config.metadata.reservedName)") {
+            try await self.removeFailedAttempt(config)
             if let id = try self.existingPod(config) { return id }
             return try await self.makePod(config, runtimeHandler: runtimeHandler)
+        }
+    }
+
+    /// A pod of this name that could not be made, nor taken apart at that time, gives its name up to the next attempt.
+    private func removeFailedAttempt(_ config: PodSandboxConfig) async throws {
+        guard let existing = registry.pod(named: config.metadata.reservedName), existing.isFailedAttempt else { return }
+        do {
+            try await removePodSandbox(existing.id)
+        } catch {
+            throw BerthError.wrapping(
+                error, "an earlier attempt, pod sandbox \(existing.id), failed and cannot be taken apart still")
         }
     }
 
@@ -66,7 +78,8 @@ extension Engine {
             registry.removePod(pod.id)
         } catch {
             try registry.updatePod(pod.id) {
-                $0.state = .notReady(since: WallClock.now(), reason: "it could not be made, nor taken apart: \(error)")
+                $0.state = .notReady(
+                    since: WallClock.now(), reason: "\(PodSandbox.failedAttempt), nor taken apart: \(error)")
             }
             try await store(pod: pod.id)
             throw error
@@ -89,12 +102,14 @@ extension Engine {
             if !pod.config.logDirectory.isEmpty {
                 try Files.makeDirectories(FilePath(pod.config.logDirectory), mode: 0o755)
             }
+            try own([layout.hostname(ofPod: pod.id), layout.resolvConf(ofPod: pod.id)], by: pod)
             guard pod.config.security.namespaces.ipc == .pod else { return }
             let shared = layout.sharedMemory(ofPod: pod.id)
             try Files.makeDirectories(shared, mode: 0o1777)
+            let root = pod.userNamespace.map { ",uid=\($0.uids[0].hostID),gid=\($0.gids[0].hostID)" } ?? ""
             try Syscall.mount(
                 source: "shm", target: shared, type: "tmpfs", flags: [.noSUID, .noDevices, .noExec],
-                data: "mode=1777,size=\(configuration.sharedMemorySize)")
+                data: "mode=1777,size=\(configuration.sharedMemorySize)\(root)")
         } catch let error as Errno {
             throw BerthError(.internal, "could not make the directory of pod sandbox \(pod.id)", cause: error)
         }
@@ -105,8 +120,15 @@ extension Engine {
         let text = PodFiles.hosts(hostNetwork: pod.hasHostNetwork, hostname: hostname, addresses: pod.addresses)
         do {
             try Files.writeAtomically(layout.hosts(ofPod: pod.id), Array(text.utf8), mode: 0o644)
+            try own([layout.hosts(ofPod: pod.id)], by: pod)
         } catch {
             throw BerthError(.internal, "could not write \(layout.hosts(ofPod: pod.id))", cause: error)
         }
+    }
+
+    /// Files that the root of the pod's user namespace may write.
+    private func own(_ paths: [FilePath], by pod: PodSandbox) throws(Errno) {
+        guard let user = pod.userNamespace else { return }
+        for path in paths { try Syscall.fchownat(path, uid: user.uids[0].hostID, gid: user.gids[0].hostID) }
     }
 }

@@ -73,7 +73,7 @@ extension Engine {
         try await removePodCgroup(pod)
     }
 
-    private func unmountAll(_ path: FilePath) throws(Errno) {
+    func unmountAll(_ path: FilePath) throws(Errno) {
         while true {
             do throws(Errno) {
                 try Syscall.umount2(path, [.detach, .noFollow])

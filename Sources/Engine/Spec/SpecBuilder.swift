@@ -22,6 +22,12 @@ struct SpecBuilder {
     var seccomp: RuntimeSpec.Linux.Seccomp?
     /// Nodes for `config.devices`, and for a privileged container all of the host's.
     var devices: [HostDevice] = []
+    /// What devices of the Container Device Interface add, but for their nodes, which are in `devices`.
+    var cdi = CDIEdits()
+    /// Names of annotations that are passed on; `*` at the end stands for the rest.
+    var passedAnnotations: [String] = []
+    /// What is bound for each mount of an image, by the mount's index.
+    var imageMounts: [Int: FilePath] = [:]
 
     func build() throws -> RuntimeSpec {
         var spec = RuntimeSpec()
@@ -31,6 +37,7 @@ struct SpecBuilder {
         spec.mounts = try mounts()
         spec.annotations = annotations()
         spec.linux = linux()
+        spec.hooks = try cdi.specificationHooks()
         try spec.validate()
         return spec
     }
@@ -42,7 +49,9 @@ struct SpecBuilder {
     private func process() throws -> RuntimeSpec.Process {
         var process = RuntimeSpec.Process()
         process.terminal = config.terminal
-        process.user = RuntimeSpec.Process.User(uid: user.uid, gid: user.gid, additionalGids: user.additionalGIDs)
+        let added = (cdi.additionalGids ?? []).filter { !user.additionalGIDs.contains($0) }
+        process.user = RuntimeSpec.Process.User(
+            uid: user.uid, gid: user.gid, additionalGids: user.additionalGIDs + added)
         process.args = try arguments()
         process.env = environment()
         process.cwd = workingDirectory()
@@ -83,6 +92,10 @@ struct SpecBuilder {
             variables.set(String(parts[0]), String(parts[1]))
         }
         for variable in config.environment { variables.set(variable.name, variable.value) }
+        for entry in cdi.env ?? [] {
+            let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { variables.set(String(parts[0]), String(parts[1])) }
+        }
         return variables.list
     }
 
@@ -111,7 +124,15 @@ struct SpecBuilder {
             "io.kubernetes.cri.image-name": config.image.image,
         ]
         annotations = annotations.filter { !$0.value.isEmpty }
-        return annotations
+        // The container's own before the pod's; nobody names himself another pod.
+        let asked = pod.config.annotations.merging(config.annotations) { $1 }.filter { passes($0.key) }
+        return asked.merging(annotations) { $1 }
+    }
+
+    private func passes(_ name: String) -> Bool {
+        passedAnnotations.contains { pattern in
+            pattern.hasSuffix("*") ? name.hasPrefix(pattern.dropLast()) : name == pattern
+        }
     }
 
     // MARK: Linux
@@ -122,6 +143,10 @@ struct SpecBuilder {
         var linux = RuntimeSpec.Linux()
         linux.cgroupsPath = cgroup
         linux.namespaces = namespaces()
+        if let user = pod.userNamespace {
+            linux.uidMappings = user.uids.map(RuntimeSpec.IDMapping.init)
+            linux.gidMappings = user.gids.map(RuntimeSpec.IDMapping.init)
+        }
         linux.resources = ResourceTranslation.specification(resources)
         linux.resources?.devices = deviceRules()
         let nodes = devices.map { device in
@@ -150,6 +175,7 @@ struct SpecBuilder {
         case .target: namespaces.append(Namespace(type: "pid", path: targetPIDNamespace))
         case .node: break
         }
+        if pod.userNamespace != nil { namespaces.append(Namespace(type: "user", path: pinned("user"))) }
         if shared.ipc == .pod { namespaces.append(Namespace(type: "ipc", path: pinned("ipc"))) }
         if shared.network == .pod {
             namespaces.append(Namespace(type: "network", path: pinned("net")))
@@ -177,10 +203,11 @@ struct SpecBuilder {
 
     private func mounts() throws -> [RuntimeSpec.Mount] {
         let asked = try config.mounts.enumerated().map { index, mount in
-            try specification(of: mount, field: "config.mounts[\(index)]")
+            try specification(of: mount, image: imageMounts[index], field: "config.mounts[\(index)]")
         }
-        let taken = Set(asked.map(\.destination))
-        let all = (standardMounts() + podFiles()).filter { !taken.contains($0.destination) } + asked
+        let added = try cdi.specificationMounts()
+        let taken = Set((asked + added).map(\.destination))
+        let all = (standardMounts() + podFiles()).filter { !taken.contains($0.destination) } + asked + added
         // Parents before what is mounted inside them; otherwise in the order given.
         return all.enumerated().sorted { a, b in
             (depth(a.element), a.offset) < (depth(b.element), b.offset)
@@ -225,8 +252,19 @@ struct SpecBuilder {
         }
     }
 
-    private func specification(of mount: ContainerMount, field: String) throws -> RuntimeSpec.Mount {
-        try PodValidation.absolute(mount.hostPath, field: "\(field).host_path")
+    private func specification(
+        of mount: ContainerMount, image: FilePath?, field: String
+    ) throws -> RuntimeSpec.Mount {
+        guard mount.image == nil || image != nil else {
+            throw BerthError(.internal, "\(field).image was not mounted")
+        }
+        // Without SELinux there is no label to set; the container's warnings say so.
+        guard !(mount.selinuxRelabel && host.hasSELinux) else {
+            throw BerthError(
+                .unimplemented, "\(field).selinux_relabel: files are not relabelled yet",
+                advice: "label the directory beforehand, and leave the field out")
+        }
+        if image == nil { try PodValidation.absolute(mount.hostPath, field: "\(field).host_path") }
         let destination = FilePath(mount.containerPath.hasPrefix("/") ? mount.containerPath : "/\(mount.containerPath)")
             .lexicallyNormalized()
         guard !destination.components.isEmpty else {
@@ -249,8 +287,9 @@ struct SpecBuilder {
             options.append(option)
         }
         var result = RuntimeSpec.Mount(
-            destination: destination.string, type: "bind", source: mount.hostPath, options: options)
-        if !mount.uidMappings.isEmpty || !mount.gidMappings.isEmpty {
+            destination: destination.string, type: "bind", source: image?.string ?? mount.hostPath, options: options)
+        // An image's files have the container's ids already: overlayfs cannot be mapped, its layers were.
+        if image == nil, !(mount.uidMappings.isEmpty && mount.gidMappings.isEmpty) {
             result.uidMappings = mount.uidMappings.map(RuntimeSpec.IDMapping.init)
             result.gidMappings = mount.gidMappings.map(RuntimeSpec.IDMapping.init)
         }

@@ -13,6 +13,8 @@ struct SpecHost: Sendable {
     var maskedPaths: [String] = []
     var readonlyPaths: [String] = []
     var hasRecursiveReadonlyMounts = false
+    /// Pods may have user namespaces of their own: overlayfs takes idmapped layers since Linux 5.19.
+    var hasUserNamespaces = false
 
     init() {}
 
@@ -27,7 +29,10 @@ struct SpecHost: Sendable {
         // mount_setattr(2) came with Linux 5.12.
         let release = (try? Files.readText("/proc/sys/kernel/osrelease")) ?? ""
         let numbers = release.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
-        hasRecursiveReadonlyMounts = numbers.count == 2 && (numbers[0], numbers[1]) >= (5, 12)
+        guard numbers.count == 2 else { return }
+        hasRecursiveReadonlyMounts = (numbers[0], numbers[1]) >= (5, 12)
+        let limit = (try? Files.readText("/proc/sys/user/max_user_namespaces")).flatMap { Int($0) } ?? 0
+        hasUserNamespaces = (numbers[0], numbers[1]) >= (5, 19) && limit > 0
     }
 }
 

@@ -57,12 +57,18 @@ public struct OverlayRoot: Sendable, Hashable {
     public var work: FilePath
     /// More options of overlayfs: `index=off`, `userxattr`.
     public var options: [String]
+    /// Where the host's mount ends that holds the root's path. A container whose mounts reach the host (root propagation
+    /// `shared`) gets that one private, so that its root does not reach the host as well, and pivot_root(2) takes it.
+    public var holder: FilePath?
 
-    public init(lower: [FilePath], upper: FilePath, work: FilePath, options: [String] = []) {
+    public init(
+        lower: [FilePath], upper: FilePath, work: FilePath, options: [String] = [], holder: FilePath? = nil
+    ) {
         self.lower = lower
         self.upper = upper
         self.work = work
         self.options = options
+        self.holder = holder
     }
 }
 

@@ -311,6 +311,15 @@ struct ContainerCompilation {
                         $0.target = "/"
                         $0.propagation = propagation.rawValue
                     }))
+            if propagation.contains(.shared), let holder = overlay.holder {
+                steps.child(
+                    "keep the root from the host",
+                    .setPropagation(
+                        .with {
+                            $0.target = holder.string
+                            $0.propagation = MountFlags.private.rawValue
+                        }))
+            }
             propagation = []
             var data = [
                 "lowerdir=" + overlay.lower.map { escape($0) }.joined(separator: ":"),

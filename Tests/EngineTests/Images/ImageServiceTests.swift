@@ -73,7 +73,8 @@ final class ImageServiceFixture {
         let target = try await fixture.images.named("docker.io/library/box:latest", namespace: "k8s.io").target.digest
         for reference in [
             "box", "box:latest", "library/box", "docker.io/library/box:latest", "\(image.id)", image.id.hex,
-            String(image.id.hex.prefix(8)), "\(target)", "box@\(target)", "docker.io/library/box@\(target)",
+            String(image.id.hex.prefix(8)), String("\(image.id)".prefix(20)), "\(target)", "box@\(target)",
+            "docker.io/library/box@\(target)",
         ] {
             #expect(try await fixture.images.status(of: reference)?.id == image.id, "\(reference)")
         }

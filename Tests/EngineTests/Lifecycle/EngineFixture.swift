@@ -66,6 +66,7 @@ final class EngineFixture: Sendable {
         configuration.cgroupParent = "/\(mark)"
         configuration.launcher = launcher
         configuration.usesSystemd = usesSystemd
+        configuration.cdiDirectories = [scratch.appending("cdi")]
         let engine = try await Engine(
             configuration: configuration, database: database, images: images, network: network,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))

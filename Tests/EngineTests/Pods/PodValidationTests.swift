@@ -13,6 +13,11 @@ import Testing
     @Test func eachRefusalNamesItsField() throws {
         #expect(try refusal(handler: "kata") { _ in }.message.contains("kata"))
         #expect(try refusal { $0.hostname = String(repeating: "x", count: 65) }.message.contains("config.hostname"))
+        #expect(
+            try refusal {
+                $0.hostname = "not-the-hosts"
+                $0.security.namespaces.network = .node
+            }.message.contains("config.hostname"))
         #expect(try refusal { $0.logDirectory = "logs" }.message.contains("config.log_directory"))
         #expect(try refusal { $0.cgroupParent = "/a/../b" }.message.contains("config.linux.cgroup_parent"))
         #expect(try refusal { $0.cgroupParent = "kubepods.slice" }.message.contains("systemd"))
@@ -31,6 +36,31 @@ import Testing
         var config = PodSandboxConfig(metadata: PodSandboxMetadata(name: "p", uid: "u", namespace: "n"))
         config.sysctls = ["net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1"]
         try PodValidation.check(config, runtimeHandler: "berth")
+    }
+
+    @Test func aUserNamespaceHasOneMappingFromZeroOn() throws {
+        func refusal(
+            _ uids: [IDMapping], gids: [IDMapping]? = nil, network: NamespaceOptions.Mode = .pod
+        ) throws -> String {
+            try self.refusal {
+                $0.security.namespaces.user = UserNamespaceOptions(mode: .pod, uids: uids, gids: gids ?? uids)
+                $0.security.namespaces.network = network
+            }.message
+        }
+        let good = IDMapping(containerID: 0, hostID: 1000, size: 10)
+        #expect(try refusal([]).contains("userns_options.uids"))
+        #expect(try refusal([good, good]).contains("2 mappings"))
+        #expect(try refusal([IDMapping(containerID: 1, hostID: 1000, size: 10)]).contains("from 0 on"))
+        #expect(try refusal([IDMapping(containerID: 0, hostID: 1000, size: 0)]).contains("from 0 on"))
+        #expect(try refusal([IDMapping(containerID: 0, hostID: .max - 1, size: 10)]).contains("beyond"))
+        #expect(try refusal([good], gids: []).contains("userns_options.gids"))
+        #expect(try refusal([good], gids: [IDMapping(containerID: 0, hostID: 7, size: 10)]).contains("alike"))
+        #expect(try refusal([good], network: .node).contains("network is NODE"))
+        var config = PodSandboxConfig(metadata: PodSandboxMetadata(name: "p", uid: "u", namespace: "n"))
+        config.security.namespaces.user = UserNamespaceOptions(mode: .pod, uids: [good], gids: [good])
+        try PodValidation.check(config, runtimeHandler: "")
+        config.security.namespaces.user = UserNamespaceOptions(mode: .node)
+        try PodValidation.check(config, runtimeHandler: "")
     }
 
     @Test func resolvConfIsWrittenFromTheConfig() throws {

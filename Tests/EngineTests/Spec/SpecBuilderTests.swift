@@ -62,6 +62,44 @@ import Testing
             ])
     }
 
+    @Test func aPodsUserNamespaceIsJoinedAndItsMappingsAreTold() throws {
+        var fixture = SpecFixture()
+        let mapping = [IDMapping(containerID: 0, hostID: 5000, size: 70_000)]
+        fixture.pod = SpecFixture.pod {
+            $0.security.namespaces.user = UserNamespaceOptions(mode: .pod, uids: mapping, gids: mapping)
+        }
+        let linux = try #require(try fixture.build().linux)
+        #expect(linux.namespaces?.contains(.init(type: "user", path: "/run/b/pods/pod1/ns/user")) == true)
+        #expect(linux.uidMappings == [.init(containerID: 0, hostID: 5000, size: 70_000)])
+        #expect(linux.gidMappings == linux.uidMappings)
+    }
+
+    @Test func anImageIsBoundFromWhereItWasMountedWithItsOwnIDs() throws {
+        var fixture = SpecFixture()
+        var mount = ContainerMount(containerPath: "/model", hostPath: "")
+        mount.image = ImageRequest(image: "model")
+        mount.readonly = true
+        mount.uidMappings = [IDMapping(containerID: 0, hostID: 5000, size: 10)]
+        fixture.config.mounts = [mount]
+        #expect(throws: BerthError.self) { try fixture.build() }
+        fixture.imageMounts = [0: "/run/b/containers/ctr1/images/0"]
+        let bound = try #require(try fixture.build().mounts?.first { $0.destination == "/model" })
+        #expect(bound.source == "/run/b/containers/ctr1/images/0")
+        #expect(bound.options == ["rbind", "rprivate", "ro"])
+        #expect(bound.uidMappings == nil)
+    }
+
+    @Test func annotationsArePassedByTheAllowListAlone() throws {
+        var fixture = SpecFixture()
+        fixture.pod = SpecFixture.pod { $0.annotations = ["a.io/x": "pod", "a.io/y": "pod", "b.io/z": "pod"] }
+        fixture.config.annotations = ["a.io/x": "own", "io.kubernetes.cri.sandbox-name": "other", "c.io": "1"]
+        let before = try #require(try fixture.build().annotations)
+        #expect(before.keys.allSatisfy { $0.hasPrefix("io.kubernetes.cri.") })
+        fixture.passedAnnotations = ["a.io/*", "c.io", "io.kubernetes.cri.sandbox-name"]
+        let after = try #require(try fixture.build().annotations)
+        #expect(after == before.merging(["a.io/x": "own", "a.io/y": "pod", "c.io": "1"]) { $1 })
+    }
+
     @Test func aPodOnTheHostJoinsNothing() throws {
         var fixture = SpecFixture()
         fixture.pod = SpecFixture.pod {

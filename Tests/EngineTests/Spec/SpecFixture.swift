@@ -14,6 +14,9 @@ struct SpecFixture {
     var host: SpecHost
     var devices: [HostDevice] = []
     var targetPIDNamespace: String?
+    var cdi = CDIEdits()
+    var passedAnnotations: [String] = []
+    var imageMounts: [Int: FilePath] = [:]
 
     init() {
         pod = Self.pod()
@@ -41,6 +44,9 @@ struct SpecFixture {
             layout: StateLayout(root: "/run/b"), cgroup: "/kubepods/p/ctr1", host: host)
         builder.devices = devices
         builder.targetPIDNamespace = targetPIDNamespace
+        builder.cdi = cdi
+        builder.passedAnnotations = passedAnnotations
+        builder.imageMounts = imageMounts
         return try builder.build()
     }
 }

@@ -53,6 +53,8 @@ struct GarbageGraph {
     static let flatLabel = "containerd.io/gc.flat"
     static let contentReference = "containerd.io/gc.ref.content"
     static let snapshotReference = "containerd.io/gc.ref.snapshot."
+    /// On a snapshot: the container that keeps it.
+    static let containerBackReference = "containerd.io/gc.bref.container"
     private static let imageReference = "containerd.io/gc.ref.image"
     private static let backReference = "containerd.io/gc.bref."
 
