@@ -163,12 +163,13 @@ struct DaemonConfiguration {
         let lists: [(String, String)] =
             network.cniPluginDirectories.map { ("network.cni_plugin_directories", $0) }
             + images.hostsDirectories.map { ("images.hosts_directories", $0) }
+            + cdiDirectories.map { ("pods.cdi_directories", $0) }
         for (field, path) in [
             ("root", root), ("state", state), ("address", socket), ("launcher", launcher ?? "/"),
             ("pods.cgroup_parent", cgroupParent), ("pods.seccomp_directory", seccompDirectory),
             ("network.cni_config_directory", network.cniConfigDirectory),
             ("images.logins", images.logins.isEmpty ? "/" : images.logins),
-        ] + lists + cdiDirectories.map({ ("pods.cdi_directories", $0) }) {
+        ] + lists {
             guard path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
                 throw BerthError.invalid(field: field, value: path, rule: "must be an absolute path without ..")
             }
