@@ -38,7 +38,7 @@ install:
 	install -m 0755 $(addprefix bin/,$(programs) berth-oci) $(DESTDIR)$(PREFIX)/bin/
 	install -m 0755 bin/berth-launch $(DESTDIR)$(PREFIX)/libexec/berth/
 	sed 's|/usr/local/|$(PREFIX)/|g' packaging/berth.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/berth.service
-	install -m 0644 packaging/config.toml $(DESTDIR)/etc/berth/config.toml.example
+	bin/berthd config default > $(DESTDIR)/etc/berth/config.toml.example
 
 clean:
 	rm -rf bin build .build

@@ -14,7 +14,6 @@ let settings: [SwiftSetting] = [
 extension Target.Dependency {
     static let log = product(name: "Logging", package: "swift-log")
     static let system = product(name: "SystemPackage", package: "swift-system")
-    static let collections = product(name: "Collections", package: "swift-collections")
     static let protobuf = product(name: "SwiftProtobuf", package: "swift-protobuf")
     static let arguments = product(name: "ArgumentParser", package: "swift-argument-parser")
     static let grpc = product(name: "GRPCCore", package: "grpc-swift-2")
@@ -69,29 +68,28 @@ let targets: [Target] = [
     library("CRIAPI", [.protobuf, .grpc, .grpcProtobuf]),
     library("ContainerdAPI", [.protobuf, .grpc, .grpcProtobuf]),
 
-    library("Core", [.log, .system, .collections]),
+    library("Core", [.log, .system]),
     library("LinuxKernel", ["Core", "CKernel", .system, .log]),
     library("OCISpec", ["Core"]),
     library(
         "OCIRuntime",
         [
             "OCISpec", "LinuxKernel", "Core", "LaunchAPI", "CheckpointAPI", "CSeccomp", .protobuf, .system, .log,
-            .collections,
         ]),
     library("Store", ["Core", .database, .log, .system]),
     library(
-        "Networking", ["LinuxKernel", "OCISpec", "Core", "CNFTables", .subprocess, .system, .log, .collections]),
+        "Networking", ["LinuxKernel", "OCISpec", "Core", "CNFTables", .subprocess, .system, .log]),
     library(
         "Images",
         [
             "OCISpec", "LinuxKernel", "Core", "CZstd", "CISAL", .http, .nio, .nioPosix, .tls, .crypto, .toml, .system,
-            .log, .collections,
+            .log,
         ]),
     library(
         "Engine",
         [
             "Images", "Networking", "Store", "OCIRuntime", "LaunchAPI", "OCISpec", "LinuxKernel", "Core",
-            .protobuf, .system, .log, .collections, .yaml,
+            .protobuf, .system, .log, .yaml,
         ]),
     // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
     library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
@@ -192,7 +190,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),

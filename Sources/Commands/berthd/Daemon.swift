@@ -17,6 +17,7 @@ internal import SystemPackage
 struct Daemon {
     /// Calls under way may finish for this long after SIGTERM.
     private static let patience = Duration.seconds(5)
+    private static let trimPeriod = Duration.seconds(300)
 
     let configuration: DaemonConfiguration
     let logger: Logger
@@ -73,6 +74,8 @@ struct Daemon {
             }
             logger.notice("serving", metadata: ["address": "\(address)", "version": "\(Release.version)"])
             ServiceManagerNotice.send("READY=1\nSTATUS=Serving on \(address)\n")
+            let trimming = Task { try await Self.trimMemory() }
+            defer { trimming.cancel() }
             let signal = await signals.next()
             logger.notice("ending; containers run on", metadata: ["signal": "\(signal)"])
             ServiceManagerNotice.send("STOPPING=1\n")
@@ -88,6 +91,15 @@ struct Daemon {
             group.cancelAll()
         }
         try? Syscall.unlinkat(address)
+    }
+
+    private static func trimMemory() async throws {
+        // After the first answers, which touch once what later ones do not.
+        try await Task.sleep(for: .seconds(2))
+        while !Task.isCancelled {
+            ResidentMemory.trim()
+            try await Task.sleep(for: trimPeriod)
+        }
     }
 
     private func makeImages(root: FilePath, database: Database) throws -> ImageService {

@@ -7,7 +7,7 @@ internal import Networking
 internal import SystemPackage
 internal import TOMLKit
 
-/// The configuration file, with the defaults of what it leaves out. Every key is explained in packaging/config.toml.
+/// The configuration file, with the defaults of what it leaves out. `berthd config default` explains every key.
 struct DaemonConfiguration {
     static let defaultPath = "/etc/berth/config.toml"
 

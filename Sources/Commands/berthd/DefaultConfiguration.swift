@@ -1,4 +1,4 @@
-/// What `berthd config default` prints; packaging/config.toml is the same text, which a test checks.
+/// What `berthd config default` prints, and `make install` installs as an example.
 enum DefaultConfiguration {
     static let text = #"""
         # Configuration of berthd. Every key is here with its default; what is left out has it too.

@@ -34,12 +34,13 @@ public struct Cgroup: Sendable {
     ///   v2 below its parent, since a cgroup with processes cannot have children with controllers (as runc does).
     public init(host: CgroupHost, path: String) {
         layout = host.layout
+        let clean = FilePath(path).lexicallyNormalized()
+        let isAbsolute = clean.isAbsolute
+        let inner = isAbsolute ? clean : FilePath("/").pushing(clean).lexicallyNormalized()
         directories = host.hierarchies.map { hierarchy in
-            let clean = FilePath(path).lexicallyNormalized()
-            if clean.isAbsolute { return Directory(hierarchy: hierarchy, path: hierarchy.directory(of: clean.string)) }
+            if isAbsolute { return Directory(hierarchy: hierarchy, path: hierarchy.directory(of: clean.string)) }
             var own = FilePath(hierarchy.ownPath)
             if hierarchy.isUnified, own.lastComponent != nil { own.removeLastComponent() }
-            let inner = FilePath("/").pushing(clean).lexicallyNormalized()
             return Directory(
                 hierarchy: hierarchy,
                 path: hierarchy.directory(of: own.pushing(FilePath(root: nil, inner.components)).string))

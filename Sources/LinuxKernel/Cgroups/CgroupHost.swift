@@ -33,6 +33,7 @@ public struct CgroupHierarchy: Sendable, Hashable {
 
     /// The host directory of the cgroup `path` (absolute, in terms of /proc/self/cgroup).
     public func directory(of path: String) -> FilePath {
+        if root == "/" { return FilePath("\(mountpoint)/\(path)") }
         var inner = FilePath(path)
         if root != "/", inner.removePrefix(FilePath(root)) { inner = FilePath("/").pushing(inner) }
         return mountpoint.pushing(inner.removingRootIfAny())
@@ -69,9 +70,9 @@ public struct CgroupHost: Sendable {
     public static func parse(
         mountInfo: String, ownCgroups: String, unifiedControllers: (FilePath) -> [String]
     ) -> CgroupHost {
-        // Most lines of mountinfo are of other types: a substring search is cheaper than parsing each.
-        let relevant = mountInfo.split(separator: "\n").filter { $0.contains(" - cgroup") }
-        let mounts = MountTable.parse(relevant.joined(separator: "\n"))
+        // Most lines of mountinfo are of other types: a search for bytes is cheaper than parsing each.
+        let relevant = mountInfo.utf8.split(separator: UInt8(ascii: "\n")).filter { isCgroupMount($0) }
+        let mounts = MountTable.parse(relevant.map { String(Substring($0)) }.joined(separator: "\n"))
         let own = ownPaths(ownCgroups)
 
         var hierarchies: [CgroupHierarchy] = []
@@ -98,16 +99,25 @@ public struct CgroupHost: Sendable {
         return CgroupHost(layout: layout, hierarchies: hierarchies)
     }
 
+    private static func isCgroupMount(_ line: Substring.UTF8View) -> Bool {
+        var rest = line
+        while let dash = rest.firstIndex(of: UInt8(ascii: "-")) {
+            if rest[dash...].starts(with: "- cgroup".utf8) { return true }
+            rest = rest[rest.index(after: dash)...]
+        }
+        return false
+    }
+
     /// `N:CONTROLLERS:PATH` lines by controller; the key of the cgroup2 line is empty.
     static func ownPaths(_ text: String) -> [String: String] {
         var paths: [String: String] = [:]
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3 else { continue }
-            if fields[1].isEmpty {
-                paths[""] = String(fields[2])
-            } else {
-                for controller in fields[1].split(separator: ",") { paths[String(controller)] = String(fields[2]) }
+            let path = String(Substring(fields[2]))
+            if fields[1].isEmpty { paths[""] = path }
+            for controller in fields[1].split(separator: UInt8(ascii: ",")) {
+                paths[String(Substring(controller))] = path
             }
         }
         return paths

@@ -1,5 +1,6 @@
 private import CNFTables
 internal import Core
+private import Glibc
 private import Synchronization
 
 /// nft commands through libnftables, in the network namespace of the calling thread.
@@ -13,6 +14,7 @@ enum NFTables {
     /// - Throws: `NFTablesError` with the library's words.
     static func run(_ commands: String, json: Bool = false) throws -> String {
         try library.withLock { _ in
+            try requireNetfilter()
             guard let context = nft_ctx_new(UInt32(NFT_CTX_DEFAULT)) else {
                 throw NFTablesError(message: "no nftables context")
             }
@@ -26,6 +28,16 @@ enum NFTables {
             guard result == 0 else { throw NFTablesError(message: errors) }
             return nft_ctx_get_output_buffer(context).map { String(cString: $0) } ?? ""
         }
+    }
+
+    /// Where the kernel has no nfnetlink the library does not answer: it ends the process (mnl.c, `mnl_init_error`).
+    private static func requireNetfilter() throws {
+        let netlinkNetfilter: Int32 = 12
+        let netfilter = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue), netlinkNetfilter)
+        guard netfilter >= 0 else {
+            throw NFTablesError(message: "the kernel has no netfilter over netlink: \(String(cString: strerror(errno)))")
+        }
+        close(netfilter)
     }
 }
 

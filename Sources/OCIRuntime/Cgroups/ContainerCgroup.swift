@@ -39,13 +39,8 @@ public struct ContainerCgroup: Sendable {
         var cpuset: (String, String)?
         for directory in cgroup.directories {
             let hierarchy = directory.hierarchy
-            var paths: [FilePath] = []
-            var current = directory.path
-            while current != hierarchy.mountpoint, !current.isEmpty, !Files.exists(current) {
-                paths.append(current)
-                current.removeLastComponent()
-            }
-            missing[hierarchy.mountpoint] = paths.reversed()
+            let (paths, current) = Self.missing(directory.path, below: hierarchy.mountpoint)
+            missing[hierarchy.mountpoint] = paths
             if !hierarchy.isUnified, hierarchy.controllers.contains("cpuset"),
                 let cpus = try? Files.readText(current.appending("cpuset.cpus")),
                 let mems = try? Files.readText(current.appending("cpuset.mems"))
@@ -54,6 +49,20 @@ public struct ContainerCgroup: Sendable {
             }
         }
         return CgroupSurvey(missing: missing, cpuset: cpuset, handsDown: unit == nil)
+    }
+
+    /// Those of `path` and its parents below `root` that do not exist, outermost first, and the nearest one that does.
+    private static func missing(_ path: FilePath, below root: FilePath) -> (paths: [FilePath], existing: FilePath) {
+        // As text: to take a path apart costs more than all else of a start.
+        var paths: [FilePath] = []
+        var current = path.string
+        while current.utf8.count > root.string.utf8.count, !Files.exists(FilePath(current)),
+            let slash = current.utf8.lastIndex(of: UInt8(ascii: "/"))
+        {
+            paths.append(FilePath(current))
+            current = String(current[..<slash])
+        }
+        return (paths.reversed(), FilePath(current))
     }
 
     public func statistics() throws -> CgroupStatistics {

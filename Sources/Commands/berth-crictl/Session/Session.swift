@@ -29,7 +29,10 @@ extension Session {
         let runtime =
             options.runtimeEndpoint ?? variable("CONTAINER_RUNTIME_ENDPOINT") ?? file["runtime-endpoint"]?.text
         if let runtime { runtimeSocket = try Self.socket(runtime, field: "runtime endpoint") }
-        let image = options.imageEndpoint ?? variable("IMAGE_SERVICE_ENDPOINT") ?? file["image-endpoint"]?.text
+        // Who names a runtime means its images too, whatever the file says of another one's.
+        let image =
+            options.imageEndpoint ?? variable("IMAGE_SERVICE_ENDPOINT")
+            ?? (options.runtimeEndpoint == nil ? file["image-endpoint"]?.text : nil)
         imageSocket = try image.map { try Self.socket($0, field: "image endpoint") } ?? runtimeSocket
 
         if let text = options.timeout ?? file["timeout"]?.text {
