@@ -35,7 +35,8 @@ enum NFTables {
         let netlinkNetfilter: Int32 = 12
         let netfilter = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue), netlinkNetfilter)
         guard netfilter >= 0 else {
-            throw NFTablesError(message: "the kernel has no netfilter over netlink: \(String(cString: strerror(errno)))")
+            throw NFTablesError(
+                message: "the kernel has no netfilter over netlink: \(String(cString: strerror(errno)))")
         }
         close(netfilter)
     }
