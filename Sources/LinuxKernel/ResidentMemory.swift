@@ -1,14 +1,13 @@
 internal import Glibc
 
-/// Gives back memory that only start-up, or a burst of work, has touched.
+/// Gives back text that only start-up, or a burst of work, has run.
 ///
 /// The kernel maps sixteen pages of a program for each one that runs, and never lets go of them by itself while memory
 /// is free; most of a large program's text then counts as resident although nothing will run it again.
 public enum ResidentMemory {
-    /// Returns free heap to the kernel and unmaps the program's text. What is in use comes back from the page cache with
+    /// Unmaps the program's text, and that of its libraries. What is in use comes back from the page cache with
     /// some hundred minor faults, which take about a millisecond together.
     public static func trim() {
-        malloc_trim(0)
         for range in textMappings((try? Files.readText("/proc/self/maps", limit: 4 << 20)) ?? "") {
             // Never written, so that nothing is lost.
             madvise(UnsafeMutableRawPointer(bitPattern: range.lowerBound), range.count, MADV_DONTNEED)
