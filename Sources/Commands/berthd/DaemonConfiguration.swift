@@ -85,6 +85,7 @@ struct DaemonConfiguration {
     }
 
     static func parse(_ text: String) throws -> DaemonConfiguration {
+        try TOMLText.checkTableHeaders(text)
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)

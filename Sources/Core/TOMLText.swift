@@ -1,0 +1,29 @@
+/// What is looked at in a TOML document before the library parses it.
+public enum TOMLText {
+    /// The library's parser (toml++) ends the process, by an assertion, at a table header that does not begin with a key,
+    /// such as `[(`.
+    ///
+    /// - Throws: `BerthError` (`invalidArgument`) that names the line.
+    public static func checkTableHeaders(_ text: String) throws {
+        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            var rest = line.utf8.drop { isSpace($0) }
+            guard rest.popFirst() == UInt8(ascii: "[") else { continue }
+            if rest.first == UInt8(ascii: "[") { rest.removeFirst() }
+            guard let first = rest.first(where: { !isSpace($0) }), !isKeyStart(first) else { continue }
+            throw BerthError(
+                .invalidArgument, "\"\(line.prefix(80))\" must have a key after its bracket (line \(number + 1))")
+        }
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+
+    private static func isKeyStart(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "\""),
+            UInt8(ascii: "'"), UInt8(ascii: "]"):
+            true
+        default: false
+        }
+    }
+}
