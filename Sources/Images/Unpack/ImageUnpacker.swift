@@ -202,7 +202,7 @@ public final class ImageUnpacker: Sendable {
         _ layer: Layer, _ index: Int, in tree: FilePath, _ source: () throws -> LayerSource
     ) async throws -> Staged {
         do {
-            let job = try UnpackJob(
+            let job = try UnpackJob.make(
                 source: source(), mediaType: layer.descriptor.mediaType, tree: tree, diffID: layer.diffID,
                 limits: unpacker.limits, decompressedLimit: unpacker.decompressedLimit)
             return Staged(index: index, job: job, begun: try await unpacker.begin(job))

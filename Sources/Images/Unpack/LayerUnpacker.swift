@@ -56,7 +56,7 @@ public struct LayerUnpacker: Sendable {
         _ source: LayerSource, mediaType: MediaType, into tree: FilePath, lower: [FilePath] = [],
         expecting diffID: Digest? = nil
     ) async throws -> UnpackedLayer {
-        let job = try UnpackJob(
+        let job = try UnpackJob.make(
             source: source, mediaType: mediaType, tree: tree, diffID: diffID, limits: limits,
             decompressedLimit: decompressedLimit)
         let hadContent = try await job.run { try job.isTreeFilled() }
@@ -86,13 +86,10 @@ public struct LayerUnpacker: Sendable {
     public func unpackInPlace(
         _ source: LayerSource, mediaType: MediaType, into tree: FilePath, expecting diffID: Digest? = nil
     ) async throws -> UnpackedLayer {
-        let job = try UnpackJob(
+        let job = try UnpackJob.make(
             source: source, mediaType: mediaType, tree: tree, diffID: diffID, limits: limits,
             decompressedLimit: decompressedLimit)
-        return try await job.run {
-            _ = try job.write(tree, form: .merged)
-            return try job.result()
-        }
+        return try await job.run { try job.writeInPlace() }
     }
 
     /// The first half of `unpack` for a layer whose parents are not there yet.
@@ -151,7 +148,19 @@ final class UnpackJob: Sendable {
     private let cancelled = Atomic(false)
     private let measured = Mutex<(diffID: Digest, size: Int64)?>(nil)
 
-    init(
+    /// Never inlined: the optimizer of Swift 6.3.1 takes the object to pieces where it is made and used in one function, and
+    /// then fails on its own result (CopyPropagation, at the end of the atomic's life).
+    @inline(never)
+    static func make(
+        source: LayerSource, mediaType: MediaType, tree: FilePath, diffID: Digest?, limits: TarLimits,
+        decompressedLimit: Int64
+    ) throws -> UnpackJob {
+        try UnpackJob(
+            source: source, mediaType: mediaType, tree: tree, diffID: diffID, limits: limits,
+            decompressedLimit: decompressedLimit)
+    }
+
+    private init(
         source: LayerSource, mediaType: MediaType, tree: FilePath, diffID: Digest?, limits: TarLimits,
         decompressedLimit: Int64
     ) throws {
@@ -208,6 +217,11 @@ final class UnpackJob: Sendable {
         let size = hashing.hasher.count
         measured.withLock { $0 = (digest, size) }
         return writer
+    }
+
+    func writeInPlace() throws -> UnpackedLayer {
+        _ = try write(tree, form: .merged)
+        return try result()
     }
 
     func writeMerged(_ lower: [FilePath]) throws -> UnpackedLayer {
