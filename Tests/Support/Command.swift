@@ -29,7 +29,7 @@ public enum Command {
         // Files and not pipes: nothing has to be read while it runs.
         let folder = FileManager.default.temporaryDirectory
         let (output, errors) = (folder.appending(path: UUID().uuidString), folder.appending(path: UUID().uuidString))
-        for file in [output, errors] { FileManager.default.createFile(atPath: file.path, contents: nil) }
+        for file in [output, errors] { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
         defer { for file in [output, errors] { try? FileManager.default.removeItem(at: file) } }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = try FileHandle(forWritingTo: output)

@@ -24,6 +24,7 @@ public final class ScratchDirectory: Sendable {
     public func appending(_ name: String) -> FilePath { path.appending(name) }
 
     /// Makes a directory below this one.
+    @discardableResult
     public func directory(_ name: String, mode: UInt32 = 0o755) throws -> FilePath {
         let made = path.pushing(FilePath(name))
         try Files.makeDirectories(made, mode: mode)
