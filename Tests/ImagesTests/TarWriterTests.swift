@@ -155,7 +155,7 @@ struct TarWriterTests {
     func contract() throws {
         var tar = TarWriter { _ in }
         try tar.begin(TarEntry(path: [0x61], size: 3))
-        try [1, 2].withUnsafeBytes { bytes in
+        [1, 2].withUnsafeBytes { bytes in
             #expect(throws: BerthError.self) { try tar.end() }
             #expect(throws: BerthError.self) { try tar.begin(TarEntry(path: [0x62])) }
             #expect(throws: BerthError.self) { try tar.write(bytes) }

@@ -1,5 +1,5 @@
-public import Core
-public import LinuxKernel
+internal import Core
+internal import LinuxKernel
 public import SystemPackage
 
 /// A directory of a test's own, removed with all mounts below it when the test lets go of it.

@@ -41,7 +41,7 @@ internal import Testing
             let cgroup = try Cgroup(host: CgroupHost.detect(), path: "/\(fixture.mark)/c")
             let deep = Cgroup(cgroup, child: "deeper/deepest")
             // As a container does that has a cgroup namespace of its own; on v2 the processes have to be in leaves.
-            for directory in deep.directories { try Files.makeDirectories(directory.path) }
+            try deep.create()
             let pids = try cgroup.pids()
             for pid in pids {
                 for directory in deep.directories {
