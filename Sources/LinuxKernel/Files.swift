@@ -83,7 +83,7 @@ public enum Files {
         _ path: FilePath, _ bytes: some Collection<UInt8>, mode: UInt32, durably: Bool
     ) throws(Errno) {
         guard let name = path.lastComponent?.string else { throw .invalidArgument }
-        let parent = path.removingLastComponent()
+        let parent = path.parent
         let directory = try Syscall.open(parent.isEmpty ? "." : parent, [.readOnly, .directory])
         let temporary = FilePath(".\(name.prefix(128)).\(String(UInt64.random(in: 0...UInt64.max), radix: 36))")
         let file = try Syscall.open(
@@ -111,7 +111,7 @@ public enum Files {
         } catch .fileExists {
             guard try Syscall.stat(path, follow: true).kind == .directory else { throw .notDirectory }
         } catch .noSuchFileOrDirectory {
-            let parent = path.removingLastComponent()
+            let parent = path.parent
             guard !parent.isEmpty, parent != path else { throw .noSuchFileOrDirectory }
             try makeDirectories(parent, mode: mode)
             do throws(Errno) { try Syscall.mkdirat(path, mode: mode) } catch .fileExists {}
@@ -121,7 +121,7 @@ public enum Files {
     /// rm -rf without following symbolic links; a missing path is no error. Mounts inside are not unmounted: `EBUSY`.
     public static func removeTree(_ path: FilePath) throws(Errno) {
         guard let name = path.lastComponent?.string else { throw .invalidArgument }
-        let parent = path.removingLastComponent()
+        let parent = path.parent
         do throws(Errno) {
             let directory = try Syscall.open(parent.isEmpty ? "." : parent, [.path, .directory])
             try removeTree(name: FilePath(name), in: directory.fd)

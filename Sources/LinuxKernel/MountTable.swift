@@ -28,7 +28,7 @@ public enum MountTable {
         text.utf8.split(separator: UInt8(ascii: "\n")).compactMap(entry)
     }
 
-    private static func entry(_ line: Substring.UTF8View) -> MountEntry? {
+    static func entry(_ line: Substring.UTF8View) -> MountEntry? {
         let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
         guard let dash = fields.firstIndex(where: { $0.count == 1 && $0.first == UInt8(ascii: "-") }), dash >= 6,
             fields.count >= dash + 4, let id = Int(Substring(fields[0])), let parent = Int(Substring(fields[1]))

@@ -34,7 +34,7 @@ public final class RootedDirectory: Sendable {
     /// - Throws: `invalidArgument` where the last component is missing, `.` or `..`.
     public func parent(of path: FilePath) throws(Errno) -> (directory: OwnedDescriptor, name: FilePath) {
         guard let last = path.lastComponent, last.kind == .regular else { throw .invalidArgument }
-        let directory = try open(path.removingLastComponent(), [.path, .directory])
+        let directory = try open(path.parent, [.path, .directory])
         return (directory, FilePath(last.string))
     }
 

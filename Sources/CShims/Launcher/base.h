@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "system_calls.h"
+
 struct bl_error {
     int code; // errno; 0 where `detail` says it all
     char path[512];

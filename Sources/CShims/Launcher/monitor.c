@@ -222,7 +222,9 @@ static int drop_pages(struct dl_phdr_info *info, size_t size, void *data)
 static void trim(struct bl_monitor *monitor)
 {
     monitor->trimmed = true;
-    malloc_trim(0);
+#ifdef __GLIBC__
+    malloc_trim(0); // musl's gives free pages back by itself
+#endif
     dl_iterate_phdr(drop_pages, NULL);
 }
 

@@ -2,8 +2,15 @@
 #ifndef BL_PLAN_H
 #define BL_PLAN_H
 
+#include <stdio.h>
+
 #include "Generated/launch.pb-c.h"
 #include "base.h"
+
+// Messages have fields of these names, and musl's macros stand in parentheses. The variables are meant without them too.
+#undef stdin
+#undef stdout
+#undef stderr
 
 // Short names of the generated types.
 typedef Berth__Launch__V1__Plan bl_plan;

@@ -13,7 +13,7 @@
 
 int bl_step_set_rlimit(struct bl_launch *launch, const Berth__Launch__V1__SetRlimit *action, struct bl_error *error)
 {
-    __rlimit_resource_t resource = action->resource;
+    int resource = (int)action->resource;
     struct rlimit wanted = {.rlim_cur = action->soft, .rlim_max = action->hard}, now;
     if (setrlimit(resource, &wanted) == 0)
         return 0;

@@ -10,7 +10,7 @@ struct Foreground {
 
     /// Blocks every signal that can be handed on, so that none is lost between the start and the waiting.
     init() throws {
-        let kept: Set<Int32> = [SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS]
+        let kept = [SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS]
         signals = try Syscall.signalDescriptor((Int32(1)...64).filter { !kept.contains($0) && $0 != 32 && $0 != 33 })
     }
 

@@ -5,7 +5,7 @@ internal import OCIRuntime
 /// complains.
 struct QuickArguments {
     private(set) var values: [String: String] = [:]
-    private(set) var flags: Set<String> = []
+    private(set) var flags: [String] = []
     private(set) var positional: [String] = []
 
     /// - Parameters:
@@ -29,7 +29,7 @@ struct QuickArguments {
             }
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             if parts.count == 1, let name = find(parts[0], in: known) {
-                flags.insert(name)
+                flags.append(name)
             } else if let name = find(parts[0], in: options), values[name] == nil {
                 guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst(), !value.hasPrefix("-") else {
                     return nil

@@ -40,10 +40,8 @@ public struct Cgroup: Sendable {
         directories = host.hierarchies.map { hierarchy in
             if isAbsolute { return Directory(hierarchy: hierarchy, path: hierarchy.directory(of: clean.string)) }
             var own = FilePath(hierarchy.ownPath)
-            if hierarchy.isUnified, own.lastComponent != nil { own.removeLastComponent() }
-            return Directory(
-                hierarchy: hierarchy,
-                path: hierarchy.directory(of: own.pushing(FilePath(root: nil, inner.components)).string))
+            if hierarchy.isUnified { own = own.parent }
+            return Directory(hierarchy: hierarchy, path: hierarchy.directory(of: own.appending(inner.string).string))
         }
     }
 
@@ -56,7 +54,7 @@ public struct Cgroup: Sendable {
     public init(_ parent: Cgroup, child: String) {
         layout = parent.layout
         directories = parent.directories.map {
-            Directory(hierarchy: $0.hierarchy, path: $0.path.pushing(FilePath(root: nil, FilePath(child).components)))
+            Directory(hierarchy: $0.hierarchy, path: $0.path.appending(child))
         }
     }
 

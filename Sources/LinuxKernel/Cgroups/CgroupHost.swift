@@ -33,16 +33,9 @@ public struct CgroupHierarchy: Sendable, Hashable {
 
     /// The host directory of the cgroup `path` (absolute, in terms of /proc/self/cgroup).
     public func directory(of path: String) -> FilePath {
-        if root == "/" { return FilePath("\(mountpoint)/\(path)") }
         var inner = FilePath(path)
-        if root != "/", inner.removePrefix(FilePath(root)) { inner = FilePath("/").pushing(inner) }
-        return mountpoint.pushing(inner.removingRootIfAny())
-    }
-}
-
-extension FilePath {
-    fileprivate func removingRootIfAny() -> FilePath {
-        FilePath(root: nil, components)
+        if root != "/" { _ = inner.removePrefix(FilePath(root)) }
+        return mountpoint.appending(inner.string)
     }
 }
 
@@ -72,7 +65,7 @@ public struct CgroupHost: Sendable {
     ) -> CgroupHost {
         // Most lines of mountinfo are of other types: a search for bytes is cheaper than parsing each.
         let relevant = mountInfo.utf8.split(separator: UInt8(ascii: "\n")).filter { isCgroupMount($0) }
-        let mounts = MountTable.parse(relevant.map { String(Substring($0)) }.joined(separator: "\n"))
+        let mounts = relevant.compactMap(MountTable.entry)
         let own = ownPaths(ownCgroups)
 
         var hierarchies: [CgroupHierarchy] = []

@@ -19,17 +19,26 @@ public enum CgroupDriver: Sendable, Hashable {
 }
 
 /// A unit, and whose manager has it.
-public struct ManagedUnit: Codable, Sendable, Hashable {
+public struct ManagedUnit: JSONDecodable, Sendable, Hashable {
     public let name: String
     public let slice: String
     public let isUser: Bool
-
-    enum CodingKeys: String, CodingKey { case name, slice, isUser }
 
     init(unit: SystemdUnit, isUser: Bool) {
         name = unit.name
         slice = unit.slice
         self.isUser = isUser
+    }
+
+    public init(json: JSONValue) throws(JSONFieldError) {
+        let object = try JSONObject(json)
+        name = try object.required("name")
+        slice = try object.required("slice")
+        isUser = try object.required("isUser")
+    }
+
+    var json: JSONValue {
+        .object(of: [("name", .string(name)), ("slice", .string(slice)), ("isUser", .bool(isUser))])
     }
 
     /// The system manager's unit of a cgroup, by its path: a scope in a slice, or a slice. `nil` for other paths.

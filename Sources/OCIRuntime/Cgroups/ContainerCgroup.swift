@@ -35,12 +35,12 @@ public struct ContainerCgroup: Sendable {
 
     /// Which directories must be made, and what a new v1 cpuset is filled with.
     public func survey() -> CgroupSurvey {
-        var missing: [FilePath: [FilePath]] = [:]
+        var missing: [(mountpoint: FilePath, paths: [FilePath])] = []
         var cpuset: (String, String)?
         for directory in cgroup.directories {
             let hierarchy = directory.hierarchy
             let (paths, current) = Self.missing(directory.path, below: hierarchy.mountpoint)
-            missing[hierarchy.mountpoint] = paths
+            missing.append((hierarchy.mountpoint, paths))
             if !hierarchy.isUnified, hierarchy.controllers.contains("cpuset"),
                 let cpus = try? Files.readText(current.appending("cpuset.cpus")),
                 let mems = try? Files.readText(current.appending("cpuset.mems"))

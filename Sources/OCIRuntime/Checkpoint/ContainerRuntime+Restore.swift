@@ -54,7 +54,7 @@ private struct RestoreWork {
         let extra = namespaces.enumerated().map { ($1.file.fd, Int32(4 + $0)) }
         let streams = (0..<Int32(3)).map { (FileDescriptor(rawValue: $0), $0) }
         let client = try CRIUClient(try CRIUClient.locate(checkpoint.program), descriptors: streams + extra)
-        let made = cgroup.survey().missing.values
+        let made = cgroup.survey().missing.map(\.paths)
         undo.append {
             try? cgroup.kill()
             try? cgroup.delete()
@@ -235,7 +235,7 @@ private struct RestoreWork {
                 rootfs: runtime.rootfs(spec, bundle), created: Timestamp.now(), owner: Syscall.effectiveUserID,
                 cgroupPath: cgroup.path, unit: cgroup.unit, hierarchies: PlannedCgroup(cgroup).hierarchies,
                 annotations: spec.annotations)
-            try Files.writeAtomically(directory.appending("state.json"), try StrictJSON.encode(stored))
+            try Files.writeAtomically(directory.appending("state.json"), StrictJSON.text(stored.json))
             if let pidFile = options.pidFile { try Files.writeAtomically(pidFile, Array("\(pid)".utf8), mode: 0o644) }
             let process = LaunchedProcess(
                 pid: pid, startTime: status.startTime, monitorPID: 0, warnings: [], terminal: terminal)

@@ -40,10 +40,10 @@ public final class Launcher: Sendable {
             return Launcher(executable: configured)
         }
         let program = try program ?? FilePath(ownExecutable())
-        let folder = program.removingLastComponent()
+        let folder = program.parent
         let candidates = [
             folder.appending("berth-launch"),
-            folder.removingLastComponent().appending("libexec/berth/berth-launch"),
+            folder.parent.appending("libexec/berth/berth-launch"),
         ]
         guard let found = candidates.first(where: { access($0.string, X_OK) == 0 }) else {
             throw BerthError(

@@ -99,8 +99,8 @@ public struct StdioOptions: Sendable, Hashable {
 
 /// Which directories of a cgroup are missing, found out before a plan is compiled.
 public struct CgroupSurvey: Sendable {
-    /// By the hierarchy's mountpoint: to be made, outermost first.
-    public var missing: [FilePath: [FilePath]]
+    /// Directories to be made, in each hierarchy the outermost first.
+    public var missing: [(mountpoint: FilePath, paths: [FilePath])]
     /// Of the deepest v1 cpuset that is there.
     public var cpuset: (cpus: String, mems: String)?
 
@@ -108,7 +108,10 @@ public struct CgroupSurvey: Sendable {
     /// that for a unit.
     public var handsDown: Bool
 
-    public init(missing: [FilePath: [FilePath]], cpuset: (cpus: String, mems: String)?, handsDown: Bool = true) {
+    public init(
+        missing: [(mountpoint: FilePath, paths: [FilePath])], cpuset: (cpus: String, mems: String)?,
+        handsDown: Bool = true
+    ) {
         self.missing = missing
         self.cpuset = cpuset
         self.handsDown = handsDown

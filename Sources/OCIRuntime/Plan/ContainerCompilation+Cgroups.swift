@@ -132,7 +132,7 @@ struct CgroupSteps {
     }
 
     private func missing(_ directory: Cgroup.Directory) -> [FilePath] {
-        if let survey { return survey.missing[directory.hierarchy.mountpoint] ?? [] }
+        if let survey { return survey.missing.first { $0.mountpoint == directory.hierarchy.mountpoint }?.paths ?? [] }
         var paths: [FilePath] = []
         var current = directory.path
         while current != directory.hierarchy.mountpoint, current.lastComponent != nil {

@@ -297,7 +297,7 @@ struct ContainerCompilation {
                     }))
             return
         }
-        var propagation = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? [.slave, .recursive]
+        var propagation = MountOptions.propagationOptions.value(linux.rootfsPropagation ?? "") ?? [.slave, .recursive]
         // The root could not be bound out of an unbindable tree; it becomes so when it is entered.
         if propagation.contains(.unbindable) { propagation = [.slave, .recursive] }
         if linux.rootfsPropagation.map({ !$0.isEmpty && !$0.hasPrefix("r") }) ?? false {
@@ -352,7 +352,7 @@ struct ContainerCompilation {
     }
 
     private mutating func enterRoot() {
-        let named = MountOptions.propagationOptions[linux.rootfsPropagation ?? ""] ?? []
+        let named = MountOptions.propagationOptions.value(linux.rootfsPropagation ?? "") ?? []
         guard namespaces.isNewOrJoined(.mount) else {
             steps.child("change to the root", .pivotRoot(.with { $0.chrootOnly = true }))
             return

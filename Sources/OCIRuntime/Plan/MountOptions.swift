@@ -56,7 +56,7 @@ struct MountOptions {
     }
 
     private mutating func add(_ option: String) {
-        if let (set, flag) = Self.flagOptions[option] {
+        if let (set, flag) = Self.flagOptions.value(option) {
             if set {
                 flags.insert(flag)
                 cleared.remove(flag)
@@ -66,9 +66,9 @@ struct MountOptions {
             }
             // The three access time settings exclude each other; the last one holds.
             if set, Self.accessTimeFlags.contains(flag) { flags.subtract(Self.accessTimeFlags.subtracting(flag)) }
-        } else if let (set, attribute) = Self.recursiveOptions[option] {
+        } else if let (set, attribute) = Self.recursiveOptions.value(option) {
             addRecursive(set: set, attribute)
-        } else if let flag = Self.propagationOptions[option] {
+        } else if let flag = Self.propagationOptions.value(option) {
             propagation.append(flag)
         } else {
             switch option {
@@ -107,7 +107,9 @@ struct MountOptions {
         (.noSymlinkFollow, .noSymlinkFollow),
     ]
 
-    static let flagOptions: [String: (set: Bool, flag: MountFlags)] = [
+    // Pairs, not dictionaries: a start looks up a few names, and to fill a table for them costs more than it saves.
+
+    static let flagOptions: KeyValuePairs<String, (set: Bool, flag: MountFlags)> = [
         "ro": (true, .readOnly), "rw": (false, .readOnly),
         "nosuid": (true, .noSUID), "suid": (false, .noSUID),
         "nodev": (true, .noDevices), "dev": (false, .noDevices),
@@ -126,7 +128,7 @@ struct MountOptions {
         "lazytime": (true, .lazyTime), "nolazytime": (false, .lazyTime),
     ]
 
-    static let recursiveOptions: [String: (set: Bool, attribute: MountAttributes)] = [
+    static let recursiveOptions: KeyValuePairs<String, (set: Bool, attribute: MountAttributes)> = [
         "rro": (true, .readOnly), "rrw": (false, .readOnly),
         "rnosuid": (true, .noSUID), "rsuid": (false, .noSUID),
         "rnodev": (true, .noDevices), "rdev": (false, .noDevices),
@@ -139,7 +141,7 @@ struct MountOptions {
         "rstrictatime": (true, .strictAccessTime), "rnostrictatime": (false, .strictAccessTime),
     ]
 
-    static let propagationOptions: [String: MountFlags] = [
+    static let propagationOptions: KeyValuePairs<String, MountFlags> = [
         "private": .private, "rprivate": [.private, .recursive],
         "shared": .shared, "rshared": [.shared, .recursive],
         "slave": .slave, "rslave": [.slave, .recursive],
@@ -149,7 +151,11 @@ struct MountOptions {
     /// Every option that is not a filesystem's own, for `features`.
     static let known: [String] = {
         let others = ["bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap", "defaults"]
-        return (Array(flagOptions.keys) + Array(recursiveOptions.keys) + Array(propagationOptions.keys) + others)
-            .sorted()
+        return (flagOptions.map(\.key) + recursiveOptions.map(\.key) + propagationOptions.map(\.key) + others).sorted()
     }()
+}
+
+extension KeyValuePairs where Key == String {
+    /// The value of the first pair with this key.
+    func value(_ key: String) -> Value? { first { $0.key == key }?.value }
 }

@@ -5,13 +5,11 @@ internal import OCISpec
 internal import SystemPackage
 
 /// Where a container's cgroup is, told before it is made, so that what a killed create left can be found.
-struct PlannedCgroup: Codable {
+struct PlannedCgroup: JSONDecodable {
     var path: String
     var unit: ManagedUnit?
     /// As in `StoredContainer`.
     var hierarchies: [String: String]?
-
-    enum CodingKeys: String, CodingKey { case path, unit, hierarchies }
 
     static let file = "cgroup.json"
 
@@ -20,6 +18,18 @@ struct PlannedCgroup: Codable {
         unit = cgroup.unit
         // Whoever deletes it may be in another cgroup than whoever made it.
         hierarchies = cgroup.path.hasPrefix("/") ? nil : cgroup.host.bases
+    }
+
+    init(json: JSONValue) throws(JSONFieldError) {
+        let object = try JSONObject(json)
+        path = try object.required("path")
+        unit = try object.optional("unit")
+        hierarchies = try object.optional("hierarchies")
+    }
+
+    var json: JSONValue {
+        .object(
+            of: [("path", .string(path)), ("unit", unit?.json), ("hierarchies", hierarchies.map(JSONValue.strings))])
     }
 
     func find(on host: CgroupHost) -> ContainerCgroup {
@@ -55,8 +65,7 @@ extension ContainerRuntime {
     func note(_ cgroup: ContainerCgroup, in directory: FilePath) throws {
         guard cgroup.unit != nil || !cgroup.path.hasPrefix("/") else { return }
         try Files.writeAtomically(
-            directory.appending(PlannedCgroup.file),
-            try StrictJSON.encode(PlannedCgroup(cgroup)))
+            directory.appending(PlannedCgroup.file), StrictJSON.text(PlannedCgroup(cgroup).json))
     }
 
     /// The cgroup of a create that did not come to its end; `nil` where it did not come so far.

@@ -132,7 +132,7 @@ extension ContainerRuntime {
                 cgroupPath: cgroup.path, unit: cgroup.unit,
                 hierarchies: PlannedCgroup(cgroup).hierarchies,
                 annotations: spec.annotations)
-            try Files.writeAtomically(directory.appending("state.json"), try StrictJSON.encode(stored))
+            try Files.writeAtomically(directory.appending("state.json"), StrictJSON.text(stored.json))
             if let pidFile = options.pidFile {
                 try Files.writeAtomically(pidFile, Array("\(process.pid)".utf8), mode: 0o644)
             }

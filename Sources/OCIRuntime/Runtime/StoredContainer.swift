@@ -4,7 +4,7 @@ public import OCISpec
 public import SystemPackage
 
 /// What ROOT/ID/state.json holds: what the verbs after `create` must know. Its configuration is beside it.
-public struct StoredContainer: Codable, Sendable {
+public struct StoredContainer: Sendable {
     /// Of this document.
     public static let currentVersion = 1
 
@@ -26,20 +26,34 @@ public struct StoredContainer: Codable, Sendable {
     public var hierarchies: [String: String]?
     public var annotations: [String: String]?
 
-    public enum CodingKeys: String, CodingKey {
-        case version
-        case id
-        // runc's names, which monitoring agents read.
-        case pid = "init_process_pid"
-        case startTime = "init_process_start"
-        case bundle
-        case rootfs
-        case created
-        case owner
-        case cgroupPath = "cgroup_path"
-        case unit = "systemd_unit"
-        case hierarchies = "cgroup_hierarchies"
-        case annotations
+    /// The names that monitoring agents read are runc's.
+    var json: JSONValue {
+        .object(
+            of: [
+                ("version", .number(version)), ("id", .string(id)), ("init_process_pid", .number(pid)),
+                ("init_process_start", .number(startTime)), ("bundle", .string(bundle)), ("rootfs", .string(rootfs)),
+                ("created", .string(created)), ("owner", .number(owner)), ("cgroup_path", .string(cgroupPath)),
+                ("systemd_unit", unit?.json), ("cgroup_hierarchies", hierarchies.map(JSONValue.strings)),
+                ("annotations", annotations.map(JSONValue.strings)),
+            ])
+    }
+}
+
+extension StoredContainer: JSONDecodable {
+    public init(json: JSONValue) throws(JSONFieldError) {
+        let object = try JSONObject(json)
+        version = try object.required("version")
+        id = try object.required("id")
+        pid = try object.required("init_process_pid")
+        startTime = try object.required("init_process_start")
+        bundle = try object.required("bundle")
+        rootfs = try object.required("rootfs")
+        created = try object.required("created")
+        owner = try object.required("owner")
+        cgroupPath = try object.required("cgroup_path")
+        unit = try object.optional("systemd_unit")
+        hierarchies = try object.optional("cgroup_hierarchies")
+        annotations = try object.optional("annotations")
     }
 }
 

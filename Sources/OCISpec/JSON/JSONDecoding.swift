@@ -43,32 +43,16 @@ final class JSONDecoding: Decoder {
         }
     }
 
-    func bool() throws -> Bool {
-        guard case .bool(let flag) = value else { throw mismatch("a boolean") }
-        return flag
-    }
-
-    func string() throws -> String {
-        guard case .string(let text) = value else { throw mismatch("a string") }
-        return text
-    }
+    func bool() throws -> Bool { try located(value.bool) }
+    func string() throws -> String { try located(value.string) }
+    func double() throws -> Double { try located(value.double) }
 
     func integer<Value: FixedWidthInteger>(_ type: Value.Type) throws -> Value {
-        guard case .number(let text) = value else { throw mismatch("a number") }
-        if let number = Value(text) { return number }
-        // 1e3 and 1.0 are integers too; only what a Double holds exactly is taken.
-        if let number = Double(text), let exact = Value(exactly: number), abs(number) < 9_007_199_254_740_992 {
-            return exact
-        }
-        throw JSONFieldError(codingPath, "\(text.prefix(40)) is no integer from \(Value.min) to \(Value.max)")
+        try located { () throws(JSONFieldError) in try value.integer(type) }
     }
 
-    func double() throws -> Double {
-        guard case .number(let text) = value else { throw mismatch("a number") }
-        guard let number = Double(text), number.isFinite else {
-            throw JSONFieldError(codingPath, "\(text.prefix(40)) is out of range")
-        }
-        return number
+    private func located<Value>(_ read: () throws(JSONFieldError) -> Value) throws -> Value {
+        do { return try read() } catch { throw JSONFieldError(codingPath + error.path, error.problem) }
     }
 }
 

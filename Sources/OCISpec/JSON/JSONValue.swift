@@ -24,6 +24,18 @@ public enum JSONValue: Sendable, Hashable {
         return members.first { $0.key == key }?.value
     }
 
+    public static func number(_ value: some FixedWidthInteger) -> JSONValue { .number(String(value)) }
+
+    /// An object of strings, sorted by its keys.
+    public static func strings(_ values: [String: String]) -> JSONValue {
+        .object(values.sorted { $0.key < $1.key }.map { Member($0.key, .string($0.value)) })
+    }
+
+    /// An object of the members that are there.
+    public static func object(of members: [(String, JSONValue?)]) -> JSONValue {
+        .object(members.compactMap { key, value in value.map { Member(key, $0) } })
+    }
+
     var kind: String {
         switch self {
         case .null: "null"

@@ -19,6 +19,18 @@ public enum StrictJSON {
         }
     }
 
+    /// The same for a type that reads itself.
+    public static func decode<Value: JSONDecodable>(
+        _ type: Value.Type, from bytes: [UInt8], what: String, limit: Int = 16 << 20
+    ) throws -> Value {
+        let value = try parse(bytes, what: what, limit: limit)
+        do throws(JSONFieldError) {
+            return try Value(json: value)
+        } catch {
+            throw BerthError(.invalidArgument, "\(what): \(error)")
+        }
+    }
+
     /// The document as a value, for what has no fixed shape.
     public static func parse(_ bytes: [UInt8], what: String, limit: Int = 16 << 20) throws -> JSONValue {
         guard bytes.count <= limit else {
@@ -31,6 +43,13 @@ public enum StrictJSON {
             throw BerthError(
                 .invalidArgument, "\(what): is no valid JSON: \(error.problem) (line \(line), offset \(error.offset))")
         }
+    }
+
+    /// A document without line ends, its members in their order.
+    public static func text(_ value: JSONValue) -> [UInt8] {
+        var writer = JSONWriter(pretty: false, sorted: false)
+        writer.write(value, indent: 0)
+        return writer.bytes
     }
 
     /// `pretty` indents by two spaces; keys are sorted, or stand in the order of their declaration.
@@ -46,7 +65,7 @@ public enum StrictJSON {
 }
 
 /// A value that does not fit its field.
-struct JSONFieldError: Error, CustomStringConvertible {
+public struct JSONFieldError: Error, CustomStringConvertible {
     let path: [any CodingKey]
     let problem: String
 
@@ -64,7 +83,10 @@ struct JSONFieldError: Error, CustomStringConvertible {
         }
     }
 
-    var description: String {
+    /// The same error, told by the value that holds this one.
+    func below(_ key: JSONKey) -> JSONFieldError { JSONFieldError([key] + path, problem) }
+
+    public var description: String {
         var text = ""
         for key in path {
             if let index = key.intValue {

@@ -1,5 +1,5 @@
 extension RuntimeSpec {
-    public struct Linux: Codable, Sendable, Hashable {
+    public struct Linux: JSONDecodable, Encodable, Sendable, Hashable {
         public var uidMappings: [IDMapping]?
         public var gidMappings: [IDMapping]?
         public var sysctl: [String: String]?
@@ -20,7 +20,7 @@ extension RuntimeSpec {
 
         public init() {}
 
-        public struct Namespace: Codable, Sendable, Hashable {
+        public struct Namespace: JSONDecodable, Encodable, Sendable, Hashable {
             /// `pid`, `network`, `mount`, `ipc`, `uts`, `user`, `cgroup`, `time`.
             public var type: String
             /// A namespace file that is joined; absent: a new namespace.
@@ -32,7 +32,7 @@ extension RuntimeSpec {
             }
         }
 
-        public struct Device: Codable, Sendable, Hashable {
+        public struct Device: JSONDecodable, Encodable, Sendable, Hashable {
             public var path: String
             /// `c`, `u`, `b` or `p`.
             public var type: String
@@ -56,12 +56,12 @@ extension RuntimeSpec {
             }
         }
 
-        public struct NetDevice: Codable, Sendable, Hashable {
+        public struct NetDevice: JSONDecodable, Encodable, Sendable, Hashable {
             public var name: String?
             public init(name: String? = nil) { self.name = name }
         }
 
-        public struct IntelRdt: Codable, Sendable, Hashable {
+        public struct IntelRdt: JSONDecodable, Encodable, Sendable, Hashable {
             public var closID: String?
             public var schemata: [String]?
             public var l3CacheSchema: String?
@@ -72,13 +72,13 @@ extension RuntimeSpec {
             public init() {}
         }
 
-        public struct Personality: Codable, Sendable, Hashable {
+        public struct Personality: JSONDecodable, Encodable, Sendable, Hashable {
             public var domain: String
             public var flags: [String]?
             public init(domain: String) { self.domain = domain }
         }
 
-        public struct TimeOffset: Codable, Sendable, Hashable {
+        public struct TimeOffset: JSONDecodable, Encodable, Sendable, Hashable {
             public var secs: Int64?
             public var nanosecs: UInt32?
             public init(secs: Int64? = nil, nanosecs: UInt32? = nil) {
@@ -87,7 +87,7 @@ extension RuntimeSpec {
             }
         }
 
-        public struct MemoryPolicy: Codable, Sendable, Hashable {
+        public struct MemoryPolicy: JSONDecodable, Encodable, Sendable, Hashable {
             /// `MPOL_DEFAULT`, `MPOL_BIND`, ...
             public var mode: String?
             /// A list such as `0-3,5`.
@@ -96,7 +96,7 @@ extension RuntimeSpec {
             public init(mode: String? = nil) { self.mode = mode }
         }
 
-        public struct Seccomp: Codable, Sendable, Hashable {
+        public struct Seccomp: JSONDecodable, Encodable, Sendable, Hashable {
             public var defaultAction: String
             public var defaultErrnoRet: UInt32?
             public var architectures: [String]?
@@ -107,7 +107,7 @@ extension RuntimeSpec {
 
             public init(defaultAction: String) { self.defaultAction = defaultAction }
 
-            public struct Syscall: Codable, Sendable, Hashable {
+            public struct Syscall: JSONDecodable, Encodable, Sendable, Hashable {
                 public var names: [String]
                 public var action: String
                 public var errnoRet: UInt32?
@@ -121,7 +121,7 @@ extension RuntimeSpec {
                 }
             }
 
-            public struct Argument: Codable, Sendable, Hashable {
+            public struct Argument: JSONDecodable, Encodable, Sendable, Hashable {
                 public var index: UInt32
                 public var value: UInt64
                 public var valueTwo: UInt64?

@@ -34,13 +34,14 @@ extension RuntimeSpec.Process {
     }
 
     private func rlimitViolation(at field: String) -> SpecViolation? {
-        var seen: Set<String> = []
-        for (index, limit) in (rlimits ?? []).enumerated() {
+        let limits = rlimits ?? []
+        for (index, limit) in limits.enumerated() {
             let field = "\(field).rlimits[\(index)]"
             guard Self.rlimitTypes.contains(limit.type) else {
                 return SpecViolation("\(field).type", "\"\(limit.type.prefix(64))\" is unknown")
             }
-            if !seen.insert(limit.type).inserted {
+            // There are sixteen of them, so that this ends.
+            if limits[..<index].contains(where: { $0.type == limit.type }) {
                 return SpecViolation("\(field).type", "\"\(limit.type)\" stands there twice")
             }
             if limit.soft > limit.hard {

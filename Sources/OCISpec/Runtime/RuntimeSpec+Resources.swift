@@ -1,6 +1,6 @@
 extension RuntimeSpec.Linux {
     /// Limits, in the words of cgroup v1; they are translated where the host has v2.
-    public struct Resources: Codable, Sendable, Hashable {
+    public struct Resources: JSONDecodable, Encodable, Sendable, Hashable {
         public var devices: [DeviceRule]?
         public var memory: Memory?
         public var cpu: CPU?
@@ -14,7 +14,7 @@ extension RuntimeSpec.Linux {
 
         public init() {}
 
-        public struct DeviceRule: Codable, Sendable, Hashable {
+        public struct DeviceRule: JSONDecodable, Encodable, Sendable, Hashable {
             public var allow: Bool
             /// `a`, `c` or `b`; absent: `a`.
             public var type: String?
@@ -35,7 +35,7 @@ extension RuntimeSpec.Linux {
             }
         }
 
-        public struct Memory: Codable, Sendable, Hashable {
+        public struct Memory: JSONDecodable, Encodable, Sendable, Hashable {
             /// Bytes; -1: no limit.
             public var limit: Int64?
             public var reservation: Int64?
@@ -51,7 +51,7 @@ extension RuntimeSpec.Linux {
             public init() {}
         }
 
-        public struct CPU: Codable, Sendable, Hashable {
+        public struct CPU: JSONDecodable, Encodable, Sendable, Hashable {
             public var shares: UInt64?
             /// Microseconds in a period; negative: no limit.
             public var quota: Int64?
@@ -66,13 +66,13 @@ extension RuntimeSpec.Linux {
             public init() {}
         }
 
-        public struct Pids: Codable, Sendable, Hashable {
+        public struct Pids: JSONDecodable, Encodable, Sendable, Hashable {
             /// Less than 0: no limit; 0 means 1, since the container has a process.
             public var limit: Int64?
             public init(limit: Int64?) { self.limit = limit }
         }
 
-        public struct BlockIO: Codable, Sendable, Hashable {
+        public struct BlockIO: JSONDecodable, Encodable, Sendable, Hashable {
             public var weight: UInt16?
             public var leafWeight: UInt16?
             public var weightDevice: [WeightDevice]?
@@ -83,14 +83,14 @@ extension RuntimeSpec.Linux {
 
             public init() {}
 
-            public struct WeightDevice: Codable, Sendable, Hashable {
+            public struct WeightDevice: JSONDecodable, Encodable, Sendable, Hashable {
                 public var major: Int64
                 public var minor: Int64
                 public var weight: UInt16?
                 public var leafWeight: UInt16?
             }
 
-            public struct ThrottleDevice: Codable, Sendable, Hashable {
+            public struct ThrottleDevice: JSONDecodable, Encodable, Sendable, Hashable {
                 public var major: Int64
                 public var minor: Int64
                 public var rate: UInt64
@@ -103,7 +103,7 @@ extension RuntimeSpec.Linux {
             }
         }
 
-        public struct HugepageLimit: Codable, Sendable, Hashable {
+        public struct HugepageLimit: JSONDecodable, Encodable, Sendable, Hashable {
             /// `2MB`, `1GB`, ...
             public var pageSize: String
             /// Bytes.
@@ -115,19 +115,19 @@ extension RuntimeSpec.Linux {
             }
         }
 
-        public struct Network: Codable, Sendable, Hashable {
+        public struct Network: JSONDecodable, Encodable, Sendable, Hashable {
             public var classID: UInt32?
             public var priorities: [Priority]?
 
             public init() {}
 
-            public struct Priority: Codable, Sendable, Hashable {
+            public struct Priority: JSONDecodable, Encodable, Sendable, Hashable {
                 public var name: String
                 public var priority: UInt32
             }
         }
 
-        public struct Rdma: Codable, Sendable, Hashable {
+        public struct Rdma: JSONDecodable, Encodable, Sendable, Hashable {
             public var hcaHandles: UInt32?
             public var hcaObjects: UInt32?
             public init() {}

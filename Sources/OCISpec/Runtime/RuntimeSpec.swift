@@ -1,7 +1,7 @@
 /// config.json of a bundle: the Linux part of the OCI runtime specification 1.2, with what 1.3 adds.
 ///
 /// Names are those of the document. What the document may leave out is optional here; `validate()` says what it must not.
-public struct RuntimeSpec: Codable, Sendable, Hashable {
+public struct RuntimeSpec: JSONDecodable, Encodable, Sendable, Hashable {
     /// The version that this runtime writes and the newest it knows.
     public static let version = "1.3.0"
 
@@ -17,7 +17,7 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
 
     public init() {}
 
-    public struct Root: Codable, Sendable, Hashable {
+    public struct Root: JSONDecodable, Encodable, Sendable, Hashable {
         /// Absolute, or relative to the bundle.
         public var path: String
         public var readonly: Bool?
@@ -28,7 +28,7 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
         }
     }
 
-    public struct Mount: Codable, Sendable, Hashable {
+    public struct Mount: JSONDecodable, Encodable, Sendable, Hashable {
         public var destination: String
         public var type: String?
         public var source: String?
@@ -44,7 +44,7 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
         }
     }
 
-    public struct IDMapping: Codable, Sendable, Hashable {
+    public struct IDMapping: JSONDecodable, Encodable, Sendable, Hashable {
         public var containerID: UInt32
         public var hostID: UInt32
         public var size: UInt32
@@ -56,7 +56,7 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
         }
     }
 
-    public struct Hook: Codable, Sendable, Hashable {
+    public struct Hook: JSONDecodable, Encodable, Sendable, Hashable {
         public var path: String
         /// With the name of the program, as execv(3) takes it.
         public var args: [String]?
@@ -72,7 +72,7 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
         }
     }
 
-    public struct Hooks: Codable, Sendable, Hashable {
+    public struct Hooks: JSONDecodable, Encodable, Sendable, Hashable {
         public var prestart: [Hook]?
         public var createRuntime: [Hook]?
         public var createContainer: [Hook]?
@@ -87,7 +87,7 @@ public struct RuntimeSpec: Codable, Sendable, Hashable {
 // MARK: Process
 
 extension RuntimeSpec {
-    public struct Process: Codable, Sendable, Hashable {
+    public struct Process: JSONDecodable, Encodable, Sendable, Hashable {
         public var terminal: Bool?
         public var consoleSize: ConsoleSize?
         public var user: User? = User()
@@ -107,7 +107,7 @@ extension RuntimeSpec {
 
         public init() {}
 
-        public struct ConsoleSize: Codable, Sendable, Hashable {
+        public struct ConsoleSize: JSONDecodable, Encodable, Sendable, Hashable {
             public var height: UInt32
             public var width: UInt32
 
@@ -117,7 +117,7 @@ extension RuntimeSpec {
             }
         }
 
-        public struct User: Codable, Sendable, Hashable {
+        public struct User: JSONDecodable, Encodable, Sendable, Hashable {
             public var uid: UInt32
             public var gid: UInt32
             public var umask: UInt32?
@@ -131,20 +131,10 @@ extension RuntimeSpec {
                 self.umask = umask
                 self.additionalGids = additionalGids
             }
-
-            /// What is left out is 0, as the engines' own readers have it.
-            public init(from decoder: any Decoder) throws {
-                let container = try decoder.container(keyedBy: CodingKeys.self)
-                uid = try container.decodeIfPresent(UInt32.self, forKey: .uid) ?? 0
-                gid = try container.decodeIfPresent(UInt32.self, forKey: .gid) ?? 0
-                umask = try container.decodeIfPresent(UInt32.self, forKey: .umask)
-                additionalGids = try container.decodeIfPresent([UInt32].self, forKey: .additionalGids)
-                username = try container.decodeIfPresent(String.self, forKey: .username)
-            }
         }
 
         /// Names `CAP_...`.
-        public struct Capabilities: Codable, Sendable, Hashable {
+        public struct Capabilities: JSONDecodable, Encodable, Sendable, Hashable {
             public var bounding: [String]?
             public var effective: [String]?
             public var inheritable: [String]?
@@ -154,7 +144,7 @@ extension RuntimeSpec {
             public init() {}
         }
 
-        public struct Rlimit: Codable, Sendable, Hashable {
+        public struct Rlimit: JSONDecodable, Encodable, Sendable, Hashable {
             public var type: String
             public var soft: UInt64
             public var hard: UInt64
@@ -166,7 +156,7 @@ extension RuntimeSpec {
             }
         }
 
-        public struct Scheduler: Codable, Sendable, Hashable {
+        public struct Scheduler: JSONDecodable, Encodable, Sendable, Hashable {
             public var policy: String
             public var nice: Int32?
             public var priority: Int32?
@@ -180,7 +170,7 @@ extension RuntimeSpec {
             }
         }
 
-        public struct IOPriority: Codable, Sendable, Hashable {
+        public struct IOPriority: JSONDecodable, Encodable, Sendable, Hashable {
             public var `class`: String
             public var priority: Int?
 
@@ -190,7 +180,7 @@ extension RuntimeSpec {
             }
         }
 
-        public struct ExecCPUAffinity: Codable, Sendable, Hashable {
+        public struct ExecCPUAffinity: JSONDecodable, Encodable, Sendable, Hashable {
             public var initial: String?
             public var final: String?
 

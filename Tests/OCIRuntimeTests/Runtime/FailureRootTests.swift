@@ -1,6 +1,6 @@
 internal import Core
 internal import LinuxKernel
-internal import OCIRuntime
+@testable internal import OCIRuntime
 internal import OCISpec
 internal import SystemPackage
 internal import TestSupport
@@ -88,7 +88,7 @@ internal import Testing
             id: "box", bundle: scene.bundle, waiting: false, options: RunOptions())
         var stored = container.stored
         stored.startTime += 1
-        try Files.writeAtomically(container.directory.appending("state.json"), try StrictJSON.encode(stored))
+        try Files.writeAtomically(container.directory.appending("state.json"), StrictJSON.text(stored.json))
         let other = try scene.runtime.container("box")
         #expect(other.status() == .stopped)
         #expect(throws: BerthError.self) { try scene.runtime.kill(other, signal: 9, all: false) }
