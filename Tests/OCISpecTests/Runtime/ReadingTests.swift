@@ -92,7 +92,10 @@ internal import Testing
 
     @Test(arguments: [
         (#"{"ociVersion": "1.0.2", "process": {"cwd": "/", "args": ["a", 1]}}"#, "process.args[1]: must be a string"),
-        (#"{"ociVersion": "1.0.2", "linux": {"sysctl": {"a": true}}}"#, "linux.sysctl.a: must be a string, not a boolean"),
+        (
+            #"{"ociVersion": "1.0.2", "linux": {"sysctl": {"a": true}}}"#,
+            "linux.sysctl.a: must be a string, not a boolean"
+        ),
         (#"{"ociVersion": "1.0.2", "process": {}}"#, "process.cwd: is missing"),
         (#"{"ociVersion": null}"#, "ociVersion: must be a string, not null"),
         (#"{"ociVersion": "1.0.2", "mounts": {}}"#, "mounts: must be an array, not an object"),
@@ -136,7 +139,8 @@ internal import Testing
             guard let child = mirror.children.first else { return [path] }
             return absent(in: child.value, path: path)
         }
-        guard mirror.displayStyle != .collection && mirror.displayStyle != .dictionary || !mirror.children.isEmpty else {
+        guard mirror.displayStyle != .collection && mirror.displayStyle != .dictionary || !mirror.children.isEmpty
+        else {
             return [path]
         }
         return mirror.children.flatMap { absent(in: $0.value, path: "\(path).\($0.label ?? "")") }
