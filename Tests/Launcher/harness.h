@@ -19,6 +19,7 @@ void test_write(const char *path, const char *text);
 void test_log(void);
 void test_plan(void);
 void test_paths(void);
+void test_write_file(void);
 void test_exit_record(void);
 void test_rollback(void);
 void test_base(void);

@@ -70,6 +70,7 @@ int main(void)
     test_log();
     test_plan();
     test_paths();
+    test_write_file();
     test_exit_record();
     test_rollback();
     test_copy_tree();

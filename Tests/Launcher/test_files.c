@@ -130,6 +130,41 @@ void test_paths(void)
     close(root);
 }
 
+void test_write_file(void)
+{
+    struct bl_launch launch = {0};
+    struct bl_error error = {0};
+    char first[512], second[512];
+    snprintf(first, sizeof first, "%s", test_path("io.bfq.weight"));
+    snprintf(second, sizeof second, "%s", test_path("io.weight"));
+    Berth__Launch__V1__WriteFile action = BERTH__LAUNCH__V1__WRITE_FILE__INIT;
+    Berth__Launch__V1__FileValue other = BERTH__LAUNCH__V1__FILE_VALUE__INIT;
+    Berth__Launch__V1__FileValue *others[] = {&other};
+    action.path = first;
+    action.value = (ProtobufCBinaryData){.data = (uint8_t *)"500", .len = 3};
+    other.path = second;
+    other.value = (ProtobufCBinaryData){.data = (uint8_t *)"5000", .len = 4};
+    action.alternatives = others;
+    action.n_alternatives = 1;
+
+    test_group("write_file: a missing file gives way to its alternative, and the last one's error counts");
+    CHECK(bl_step_write_file(&launch, &action, &error) < 0 && error.code == ENOENT && strcmp(error.path, second) == 0);
+    test_write(second, "");
+    CHECK(bl_step_write_file(&launch, &action, &error) == 0 && strcmp(test_read(second), "5000") == 0);
+    test_write(first, "");
+    test_write(second, "");
+    CHECK(bl_step_write_file(&launch, &action, &error) == 0 && strcmp(test_read(first), "500") == 0);
+    CHECK(strcmp(test_read(second), "") == 0);
+
+    test_group("write_file: a file that need not be there is none of the plan's errors, a refusal is");
+    action.n_alternatives = 0;
+    action.if_present = true;
+    action.path = (char *)test_path("nowhere/file");
+    CHECK(bl_step_write_file(&launch, &action, &error) == 0);
+    action.path = (char *)test_scratch();
+    CHECK(bl_step_write_file(&launch, &action, &error) < 0 && error.code == EISDIR);
+}
+
 void test_exit_record(void)
 {
     struct bl_error error = {0};

@@ -191,6 +191,40 @@ void test_launch(void)
     CHECK(play(&s, &exit, &error) < 0 && error.code == ENOENT && s.launch.step == 2);
     CHECK(access(test_path("made"), F_OK) < 0);
 
+    test_group("launch: each step up to the exec tells its time where the plan asks for it");
+    int report[2];
+    CHECK(pipe2(report, O_CLOEXEC) == 0);
+    begin(&s, "true");
+    s.plan.trace = true;
+    s.cwd.path = "/";
+    s.directory.path = (char *)test_path("traced");
+    add(&s, BL_PLACE_HOST, BL_ACTION(MAKE_DIRECTORY), &s.directory);
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(NEW_SESSION), &s.cwd);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    bl_launch_init(&s.launch, &s.plan, &s.arena, report[1]);
+    CHECK(bl_launch_run(&s.launch, &error) == 0);
+    bl_reap(s.launch.child_pidfd, false, &exit);
+    bl_close(&s.launch.child_pidfd);
+    bl_close(&s.launch.sync);
+    bl_launch_close(&s.launch);
+    bl_arena_free(&s.arena);
+    uint8_t bytes[4096];
+    ssize_t size = bl_read_full(report[0], bytes, sizeof bytes), at = 0;
+    unsigned traced = 0;
+    while (at + 4 <= size) {
+        size_t length = bytes[at] | (size_t)bytes[at + 1] << 8;
+        Berth__Launch__V1__Report *message = berth__launch__v1__report__unpack(NULL, length, bytes + at + 4);
+        CHECK(message && message->report_case == BERTH__LAUNCH__V1__REPORT__REPORT_TRACE);
+        if (message && message->report_case == BERTH__LAUNCH__V1__REPORT__REPORT_TRACE)
+            CHECK(message->trace->step == ++traced && message->trace->nanoseconds > 0);
+        if (message)
+            berth__launch__v1__report__free_unpacked(message, NULL);
+        at += 4 + (ssize_t)length;
+    }
+    CHECK(traced == 3);
+    close(report[0]);
+
     test_group("launch: a host step after clone fails; the child is gone");
     begin(&s, "");
     s.directory.path = "/proc/nonexistent/x";

@@ -78,6 +78,7 @@ _Noreturn void bl_child_main(struct bl_launch *launch)
         bl_fail(&error, errno, NULL, "take the stdio");
         fail(launch, &error);
     }
+    bool traces = launch->plan->trace;
     for (;;) {
         struct bl_sync message;
         if (bl_sync_receive(launch->sync, &message, NULL) <= 0 || message.type != BL_SYNC_RUN)
@@ -92,11 +93,16 @@ _Noreturn void bl_child_main(struct bl_launch *launch)
             const bl_step *step = launch->plan->steps[launch->step];
             if (step->place == BL_PLACE_HOST)
                 break;
-            if (bl_step_run(launch, step, &error) == 0)
-                continue;
-            if (!step->optional)
-                fail(launch, &error);
-            bl_step_warn(launch, &error);
+            uint64_t begin = traces ? bl_trace_clock(launch) : 0;
+            if (bl_step_run(launch, step, &error) < 0) {
+                if (!step->optional)
+                    fail(launch, &error);
+                bl_step_warn(launch, &error);
+            }
+            // Who waited for the start has nobody to report to.
+            traces = traces && step->action_case != BL_ACTION(WAIT_FOR_START);
+            if (traces)
+                bl_step_trace(launch, begin);
         }
         struct bl_sync ran = {.type = BL_SYNC_RAN, .step = launch->step};
         if (bl_sync_send(launch->sync, &ran, -1) < 0)

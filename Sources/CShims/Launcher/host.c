@@ -95,6 +95,9 @@ int bl_host_service(struct bl_launch *launch, const struct bl_sync *message, int
     case BL_SYNC_WARNING:
         bl_report_warning(launch, message->step, &message->error);
         return 1;
+    case BL_SYNC_TRACE:
+        bl_report_trace(launch, message->step, (uint64_t)(uint32_t)message->value << 32 | message->flag);
+        return 1;
     case BL_SYNC_TERMINAL:
         launch->step = message->step;
         if (!find_step(launch, message->step, BL_ACTION(SETUP_TERMINAL)) || descriptor < 0)
@@ -197,11 +200,13 @@ int bl_launch_run(struct bl_launch *launch, struct bl_error *error)
                 return -1;
             continue;
         }
+        uint64_t begin = bl_trace_clock(launch);
         if (bl_step_run(launch, step, error) < 0) {
             if (!step->optional)
                 return -1;
             bl_step_warn(launch, error);
         }
+        bl_step_trace(launch, begin);
         index++;
     }
     return 0;

@@ -56,6 +56,7 @@ struct bl_launch {
 void bl_report_created(struct bl_launch *launch, int terminal);
 void bl_report_failure(int report, const bl_plan *plan, uint32_t step, const struct bl_error *error, pid_t pid);
 void bl_report_warning(struct bl_launch *launch, uint32_t step, const struct bl_error *error);
+void bl_report_trace(struct bl_launch *launch, uint32_t step, uint64_t nanoseconds);
 // The same Failure as one frame of a Report, for a FIFO. Returns its size, 0 where it does not fit.
 size_t bl_pack_failure(const bl_plan *plan, uint32_t step, const struct bl_error *error, pid_t pid, uint8_t *buffer,
                        size_t size);
@@ -70,6 +71,7 @@ enum bl_sync_type {
     BL_SYNC_EXECING,  // child -> host: the next call is execve, or hold begins; the socket's end means success
     BL_SYNC_FAILED,   // child -> host: `step` failed; `error` says how. The child exits
     BL_SYNC_WARNING,  // child -> host: `step` was clamped or was optional
+    BL_SYNC_TRACE,    // child -> host: `step` took `flag` and `value` (low and high half) nanoseconds
     BL_SYNC_TERMINAL, // child -> host: the pty's master comes with it (SCM_RIGHTS)
     BL_SYNC_LISTENER, // child -> host: seccomp's notify descriptor is number `value` of mine
     BL_SYNC_TREE,     // child -> host: open the source of the bind mount `step`
@@ -110,6 +112,10 @@ void bl_undo_forget(struct bl_launch *launch);
 int bl_step_run(struct bl_launch *launch, const bl_step *step, struct bl_error *error);
 // A clamp or an optional failure: to the report, or by the baton.
 void bl_step_warn(struct bl_launch *launch, const struct bl_error *error);
+// The time since `begin` as that of the step that runs, likewise, where the plan asks for traces.
+void bl_step_trace(struct bl_launch *launch, uint64_t begin);
+// Nanoseconds of the monotonic clock where the plan asks for traces; else 0.
+uint64_t bl_trace_clock(const struct bl_launch *launch);
 
 #define BL_STEP(function, type) \
     int function(struct bl_launch *launch, const Berth__Launch__V1__##type *action, struct bl_error *error)

@@ -111,6 +111,17 @@ void bl_report_warning(struct bl_launch *launch, uint32_t step, const struct bl_
     put(launch->report, &report, -1);
 }
 
+void bl_report_trace(struct bl_launch *launch, uint32_t step, uint64_t nanoseconds)
+{
+    Berth__Launch__V1__Trace trace = BERTH__LAUNCH__V1__TRACE__INIT;
+    report_message report = BERTH__LAUNCH__V1__REPORT__INIT;
+    trace.step = step + 1;
+    trace.nanoseconds = nanoseconds;
+    report.report_case = BERTH__LAUNCH__V1__REPORT__REPORT_TRACE;
+    report.trace = &trace;
+    put(launch->report, &report, -1);
+}
+
 int bl_sync_send(int socket, const struct bl_sync *message, int descriptor)
 {
     bool whole = message->type == BL_SYNC_FAILED || message->type == BL_SYNC_WARNING;

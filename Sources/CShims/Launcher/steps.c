@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "launch.h"
 
@@ -78,6 +79,30 @@ void bl_step_warn(struct bl_launch *launch, const struct bl_error *error)
         return;
     }
     struct bl_sync message = {.type = BL_SYNC_WARNING, .step = launch->step, .error = *error};
+    if (launch->sync >= 0)
+        bl_sync_send(launch->sync, &message, -1);
+}
+
+uint64_t bl_trace_clock(const struct bl_launch *launch)
+{
+    struct timespec now;
+    if (!launch->plan->trace || clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void bl_step_trace(struct bl_launch *launch, uint64_t begin)
+{
+    if (!launch->plan->trace)
+        return;
+    // A step that enters a time namespace has another clock at its end.
+    uint64_t end = bl_trace_clock(launch), spent = end > begin ? end - begin : 0;
+    if (!launch->is_child) {
+        bl_report_trace(launch, launch->step, spent);
+        return;
+    }
+    struct bl_sync message = {.type = BL_SYNC_TRACE, .step = launch->step, .value = (int32_t)(spent >> 32),
+                              .flag = (uint32_t)spent};
     if (launch->sync >= 0)
         bl_sync_send(launch->sync, &message, -1);
 }

@@ -38,10 +38,21 @@ int bl_step_make_directory(struct bl_launch *launch, const Berth__Launch__V1__Ma
 int bl_step_write_file(struct bl_launch *launch, const Berth__Launch__V1__WriteFile *action, struct bl_error *error)
 {
     (void)launch;
-    if (bl_write_file(AT_FDCWD, action->path, action->value.data, action->value.len) < 0)
-        return bl_fail(error, errno, action->path, "write \"%.*s\"", (int)(action->value.len < 128 ? action->value.len : 128),
-                       (const char *)action->value.data);
-    return 0;
+    const char *path = action->path;
+    const ProtobufCBinaryData *value = &action->value;
+    for (size_t next = 0;; next++) {
+        if (bl_write_file(AT_FDCWD, path, value->data, value->len) == 0)
+            return 0;
+        // Another kernel's name for the same; the error of the last one counts.
+        if (errno != ENOENT || next == action->n_alternatives)
+            break;
+        path = action->alternatives[next]->path;
+        value = &action->alternatives[next]->value;
+    }
+    if (errno == ENOENT && action->if_present)
+        return 0;
+    return bl_fail(error, errno, path, "write \"%.*s\"", (int)(value->len < 128 ? value->len : 128),
+                   (const char *)value->data);
 }
 
 int bl_step_join_resctrl(struct bl_launch *launch, const Berth__Launch__V1__JoinResctrl *action,

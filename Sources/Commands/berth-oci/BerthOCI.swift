@@ -11,7 +11,7 @@ struct RootCommand: ParsableCommand {
         abstract: "Runs containers out of OCI bundles, with runc's command line.",
         discussion: """
             Global options stand before the verb: --root DIR, --log FILE, --log-format text|json, --debug,
-            --systemd-cgroup, --rootless, --version.
+            --systemd-cgroup, --rootless, --trace, --version. --trace prints where the time goes, step by step.
 
               berth-oci spec --bundle /tmp/box       # writes a config.json to start from
               berth-oci run --bundle /tmp/box mybox  # creates, starts, waits and deletes
@@ -90,6 +90,7 @@ enum BerthOCI {
         let log = Log(globals)
         ContainerRuntime.warn = { log.write("warning", $0) }
         if globals.debug { ContainerRuntime.trace = { log.write("debug", $0) } }
+        if globals.trace { TraceTimes.tell = { Output.error(TraceLine.text($0, nanoseconds: $1)) } }
         do {
             try action(globals)
         } catch {

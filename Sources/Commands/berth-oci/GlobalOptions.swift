@@ -10,6 +10,8 @@ struct GlobalOptions: Sendable {
     var logFile: FilePath?
     var logFormat = LogFormat.text
     var debug = false
+    /// Prints the time of each part.
+    var trace = false
     var systemdCgroup = false
     /// `nil`: found out.
     var rootless: Bool?
@@ -58,6 +60,7 @@ struct GlobalOptions: Sendable {
                 }
                 options.logFormat = format
             case "debug": options.debug = parts.count == 1 || parts[1] == "true"
+            case "trace": options.trace = parts.count == 1 || parts[1] == "true"
             case "systemd-cgroup": options.systemdCgroup = parts.count == 1 || parts[1] == "true"
             case "rootless":
                 let text = try value()

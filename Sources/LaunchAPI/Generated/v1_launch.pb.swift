@@ -102,6 +102,9 @@ public nonisolated struct Berth_Launch_V1_Plan: Sendable {
   /// Clears the value of `stdio`. Subsequent reads from it will return its default value.
   public mutating func clearStdio() {self._stdio = nil}
 
+  /// A Trace is reported for each step that ran up to `wait_for_start` or `exec`.
+  public var trace: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -624,6 +627,26 @@ public nonisolated struct Berth_Launch_V1_MakeDirectory: Sendable {
 
 /// Writes to a host file in one write(2): cgroup limits, subtree_control.
 public nonisolated struct Berth_Launch_V1_WriteFile: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var path: String = String()
+
+  public var value: Data = Data()
+
+  /// In order, where the file before is missing: another kernel's interface for the same.
+  public var alternatives: [Berth_Launch_V1_FileValue] = []
+
+  /// None of the files is there: no error, and nothing is said.
+  public var ifPresent: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Berth_Launch_V1_FileValue: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -1768,13 +1791,16 @@ public nonisolated struct Berth_Launch_V1_Warning: Sendable {
   public init() {}
 }
 
+/// A step that ran; where a step of the host waits for the child, the child's own traces come before it.
 public nonisolated struct Berth_Launch_V1_Trace: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// From 1.
   public var step: UInt32 = 0
 
+  /// From its begin to its end.
   public var nanoseconds: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -2224,7 +2250,7 @@ nonisolated extension Berth_Launch_V1_Place: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension Berth_Launch_V1_Plan: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Plan"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{1}steps\0\u{1}monitor\0\u{1}stdio\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}id\0\u{1}steps\0\u{1}monitor\0\u{1}stdio\0\u{1}trace\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2237,6 +2263,7 @@ nonisolated extension Berth_Launch_V1_Plan: SwiftProtobuf.Message, SwiftProtobuf
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.steps) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._monitor) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._stdio) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.trace) }()
       default: break
       }
     }
@@ -2262,6 +2289,9 @@ nonisolated extension Berth_Launch_V1_Plan: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._stdio {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     } }()
+    if self.trace != false {
+      try visitor.visitSingularBoolField(value: self.trace, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2271,6 +2301,7 @@ nonisolated extension Berth_Launch_V1_Plan: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.steps != rhs.steps {return false}
     if lhs._monitor != rhs._monitor {return false}
     if lhs._stdio != rhs._stdio {return false}
+    if lhs.trace != rhs.trace {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3270,6 +3301,51 @@ nonisolated extension Berth_Launch_V1_MakeDirectory: SwiftProtobuf.Message, Swif
 
 nonisolated extension Berth_Launch_V1_WriteFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WriteFile"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}value\0\u{1}alternatives\0\u{3}if_present\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.value) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.alternatives) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.ifPresent) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularBytesField(value: self.value, fieldNumber: 2)
+    }
+    if !self.alternatives.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.alternatives, fieldNumber: 3)
+    }
+    if self.ifPresent != false {
+      try visitor.visitSingularBoolField(value: self.ifPresent, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_WriteFile, rhs: Berth_Launch_V1_WriteFile) -> Bool {
+    if lhs.path != rhs.path {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.alternatives != rhs.alternatives {return false}
+    if lhs.ifPresent != rhs.ifPresent {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_FileValue: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".FileValue"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}value\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -3295,7 +3371,7 @@ nonisolated extension Berth_Launch_V1_WriteFile: SwiftProtobuf.Message, SwiftPro
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  public static func ==(lhs: Berth_Launch_V1_WriteFile, rhs: Berth_Launch_V1_WriteFile) -> Bool {
+  public static func ==(lhs: Berth_Launch_V1_FileValue, rhs: Berth_Launch_V1_FileValue) -> Bool {
     if lhs.path != rhs.path {return false}
     if lhs.value != rhs.value {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}

@@ -7,11 +7,19 @@ public struct CgroupWrite: Sendable, Hashable {
     public let controller: String
     public let file: String
     public let value: String
+    /// In order, where the file before is missing: another kernel's interface for the same.
+    public let alternatives: [CgroupWrite]
+    /// None of the files is there: no error.
+    public let ifPresent: Bool
 
-    public init(_ controller: String, _ file: String, _ value: String) {
+    public init(
+        _ controller: String, _ file: String, _ value: String, alternatives: [CgroupWrite] = [], ifPresent: Bool = false
+    ) {
         self.controller = controller
         self.file = file
         self.value = value
+        self.alternatives = alternatives
+        self.ifPresent = ifPresent
     }
 }
 
@@ -131,11 +139,20 @@ public struct Cgroup: Sendable {
             guard let directory = directory(of: write.controller) else {
                 throw CgroupFailure(file: write.file, value: write.value, error: .notSupported)
             }
-            let file = directory.path.appending(write.file)
+            try apply(write, in: directory)
+        }
+    }
+
+    private func apply(_ write: CgroupWrite, in directory: Directory) throws {
+        var left = ([write] + write.alternatives)[...]
+        while let next = left.popFirst() {
+            let file = directory.path.appending(next.file)
             do throws(Errno) {
-                try Files.writeKernelFile(file, write.value)
+                return try Files.writeKernelFile(file, next.value)
             } catch {
-                throw CgroupFailure(file: file.string, value: write.value, error: error)
+                if error == .noSuchFileOrDirectory, !left.isEmpty { continue }
+                if error == .noSuchFileOrDirectory, write.ifPresent { return }
+                throw CgroupFailure(file: file.string, value: next.value, error: error)
             }
         }
     }

@@ -36,19 +36,29 @@ public struct ContainerCgroup: Sendable {
     /// Which directories must be made, and what a new v1 cpuset is filled with.
     public func survey() -> CgroupSurvey {
         var missing: [(mountpoint: FilePath, paths: [FilePath])] = []
-        var cpuset: (String, String)?
+        var cpuset: (cpus: String, mems: String)?
         for directory in cgroup.directories {
             let hierarchy = directory.hierarchy
-            let (paths, current) = Self.missing(directory.path, below: hierarchy.mountpoint)
-            missing.append((hierarchy.mountpoint, paths))
-            if !hierarchy.isUnified, hierarchy.controllers.contains("cpuset"),
-                let cpus = try? Files.readText(current.appending("cpuset.cpus")),
-                let mems = try? Files.readText(current.appending("cpuset.mems"))
-            {
-                cpuset = (cpus, mems)
+            var (paths, current) = Self.missing(directory.path, below: hierarchy.mountpoint)
+            if !hierarchy.isUnified, hierarchy.controllers.contains("cpuset") {
+                cpuset = Self.cpuset(current)
+                // One that somebody made and left empty takes no process either.
+                while cpuset?.cpus == "" || cpuset?.mems == "", current != hierarchy.mountpoint {
+                    paths.insert(current, at: 0)
+                    current.removeLastComponent()
+                    cpuset = Self.cpuset(current)
+                }
             }
+            missing.append((hierarchy.mountpoint, paths))
         }
         return CgroupSurvey(missing: missing, cpuset: cpuset, handsDown: unit == nil)
+    }
+
+    private static func cpuset(_ path: FilePath) -> (cpus: String, mems: String)? {
+        guard let cpus = try? Files.readText(path.appending("cpuset.cpus")),
+            let mems = try? Files.readText(path.appending("cpuset.mems"))
+        else { return nil }
+        return (cpus, mems)
     }
 
     /// Those of `path` and its parents below `root` that do not exist, outermost first, and the nearest one that does.
@@ -71,6 +81,8 @@ public struct ContainerCgroup: Sendable {
 
     /// Changes limits of a container that runs.
     public func update(_ resources: RuntimeSpec.Linux.Resources) throws {
+        let resources = completed(resources)
+        try checkUsage(resources)
         let writes = try ResourceWrites.compile(resources, on: host)
         try unit?.change(resources, on: host)
         do {
@@ -91,6 +103,50 @@ public struct ContainerCgroup: Sendable {
                     ? .permissionDenied : .failedPrecondition,
                 "update cgroup \(path)", cause: error)
         }
+    }
+
+    /// With what a change means together with the limits that stay: a period keeps the quota, and a quota the period; a
+    /// limit of memory and swap together is one of swap, which depends on that of memory, on v2.
+    private func completed(_ resources: RuntimeSpec.Linux.Resources) -> RuntimeSpec.Linux.Resources {
+        var resources = resources
+        let quota = resources.cpu?.quota ?? 0
+        let period = resources.cpu?.period ?? 0
+        if (quota == 0) != (period == 0), let now = bandwidth() {
+            if quota == 0 { resources.cpu?.quota = now.quota }
+            if period == 0 { resources.cpu?.period = now.period }
+        }
+        if (resources.memory?.swap ?? 0) > 0, (resources.memory?.limit ?? 0) == 0, cgroup.isUnified("memory"),
+            let text = try? cgroup.read("memory", "memory.max")
+        {
+            resources.memory?.limit = Int64(text) ?? -1
+        }
+        return resources
+    }
+
+    /// Quota (-1 for none) and period as they are.
+    private func bandwidth() -> (quota: Int64, period: UInt64)? {
+        if cgroup.isUnified("cpu") {
+            let fields = ((try? cgroup.read("cpu", "cpu.max")) ?? "").split(separator: " ")
+            guard fields.count == 2, let period = UInt64(fields[1]) else { return nil }
+            return (Int64(fields[0]) ?? -1, period)
+        }
+        // The files of v1 are set one by one; systemd has one property of both.
+        guard unit != nil, let quota = (try? cgroup.read("cpu", "cpu.cfs_quota_us")).flatMap({ Int64($0) }),
+            let period = (try? cgroup.read("cpu", "cpu.cfs_period_us")).flatMap({ UInt64($0) })
+        else { return nil }
+        return (quota, period)
+    }
+
+    /// `memory.checkBeforeUpdate`: a limit below what is used would let the kernel kill for it.
+    private func checkUsage(_ resources: RuntimeSpec.Linux.Resources) throws {
+        guard let memory = resources.memory, memory.checkBeforeUpdate == true, let limit = memory.limit, limit > 0
+        else { return }
+        let file = cgroup.isUnified("memory") ? "memory.current" : "memory.usage_in_bytes"
+        guard let used = (try? cgroup.read("memory", file)).flatMap({ Int64($0) }), used > limit else { return }
+        throw BerthError(
+            .failedPrecondition,
+            "linux.resources.memory.limit: rejecting memory limit \(limit), because current usage \(used) is above it (checkBeforeUpdate)"
+        )
     }
 
     /// v1 refuses a memory limit above the one of memory and swap, and the other way round: growing starts with the

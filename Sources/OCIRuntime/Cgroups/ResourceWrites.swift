@@ -1,4 +1,5 @@
 internal import Core
+internal import Glibc
 public import LinuxKernel
 public import OCISpec
 
@@ -34,8 +35,11 @@ public struct ResourceWrites {
             "config.json: linux.resources.\(field): this host has no \(controller) cgroup controller")
     }
 
-    private mutating func set(_ controller: String, _ file: String, _ value: String) {
-        writes.append(CgroupWrite(controller, file, value))
+    private mutating func set(
+        _ controller: String, _ file: String, _ value: String, or alternatives: [CgroupWrite] = [],
+        ifPresent: Bool = false
+    ) {
+        writes.append(CgroupWrite(controller, file, value, alternatives: alternatives, ifPresent: ifPresent))
     }
 
     private func refuse(_ field: String, _ why: String) -> BerthError {
@@ -60,24 +64,30 @@ public struct ResourceWrites {
         if let reservation = memory.reservation, reservation != 0 {
             set("memory", "memory.low", Self.limit(reservation))
         }
-        // v1 counts memory and swap together, v2 swap alone.
-        if swap < 0 {
-            set("memory", "memory.swap.max", "max")
+        // v1 counts memory and swap together, v2 swap alone. Where swap is not accounted none can be limited.
+        if swap < 0 || swap == 0 && limit < 0 {
+            set("memory", "memory.swap.max", "max", ifPresent: true)
         } else if swap > 0 {
-            if limit <= 0 {
+            if limit == 0 {
                 throw BerthError(
                     .invalidArgument,
                     "config.json: linux.resources.memory.swap: \(swap) without a memory limit means nothing on cgroup v2"
                 )
             }
-            set("memory", "memory.swap.max", "\(swap - limit)")
+            let alone = limit < 0 ? swap : swap - limit
+            set("memory", "memory.swap.max", "\(alone)", ifPresent: alone == 0)
         }
         if limit != 0 { set("memory", "memory.max", Self.limit(limit)) }
     }
 
     private mutating func addLegacy(_ memory: RuntimeSpec.Linux.Resources.Memory) {
         if let limit = memory.limit, limit != 0 { set("memory", "memory.limit_in_bytes", "\(limit)") }
-        if let swap = memory.swap, swap != 0 { set("memory", "memory.memsw.limit_in_bytes", "\(swap)") }
+        if let swap = memory.swap, swap != 0 {
+            set("memory", "memory.memsw.limit_in_bytes", "\(swap)")
+        } else if memory.limit == -1 {
+            // Without a limit of memory one of memory and swap together cannot stay.
+            set("memory", "memory.memsw.limit_in_bytes", "-1", ifPresent: true)
+        }
         if let reservation = memory.reservation, reservation != 0 {
             set("memory", "memory.soft_limit_in_bytes", "\(reservation)")
         }
@@ -91,7 +101,7 @@ public struct ResourceWrites {
             (cpu.shares ?? 0) != 0 || hasQuota || cpu.burst != nil || cpu.idle != nil
             || (cpu.realtimeRuntime ?? 0) != 0 || (cpu.realtimePeriod ?? 0) != 0
         if wantsCPU {
-            if try isUnified("cpu", for: "cpu") { try addUnified(cpu) } else { addLegacy(cpu) }
+            if try isUnified("cpu", for: "cpu") { try addUnified(cpu) } else { try addLegacy(cpu) }
         }
         for (file, value) in [("cpuset.cpus", cpu.cpus), ("cpuset.mems", cpu.mems)] {
             guard let value, !value.isEmpty else { continue }
@@ -116,20 +126,35 @@ public struct ResourceWrites {
         if let burst = cpu.burst { set("cpu", "cpu.max.burst", "\(burst)") }
     }
 
-    private mutating func addLegacy(_ cpu: RuntimeSpec.Linux.Resources.CPU) {
+    private mutating func addLegacy(_ cpu: RuntimeSpec.Linux.Resources.CPU) throws {
         if let idle = cpu.idle { set("cpu", "cpu.idle", "\(idle)") }
-        if let shares = cpu.shares, shares != 0 { set("cpu", "cpu.shares", "\(shares)") }
+        if let shares = cpu.shares, shares != 0 {
+            // The kernel would take the nearest that it allows, and say nothing.
+            guard (2...262_144).contains(shares) else {
+                let bound = shares < 2 ? "minimum allowed cpu-shares is 2" : "maximum allowed cpu-shares is 262144"
+                throw BerthError(.invalidArgument, "config.json: linux.resources.cpu.shares: \(shares): the \(bound)")
+            }
+            set("cpu", "cpu.shares", "\(shares)")
+        }
         if let period = cpu.period, period != 0 { set("cpu", "cpu.cfs_period_us", "\(period)") }
         if let quota = cpu.quota, quota != 0 { set("cpu", "cpu.cfs_quota_us", "\(quota)") }
-        if let burst = cpu.burst { set("cpu", "cpu.cfs_burst_us", "\(burst)") }
+        if let burst = cpu.burst { set("cpu", "cpu.cfs_burst_us", "\(burst)", ifPresent: true) }
         if let period = cpu.realtimePeriod, period != 0 { set("cpu", "cpu.rt_period_us", "\(period)") }
         if let runtime = cpu.realtimeRuntime, runtime != 0 { set("cpu", "cpu.rt_runtime_us", "\(runtime)") }
     }
 
-    /// Shares of v1 (2 to 262144) on the scale of cpu.weight (1 to 10000), linearly: the mapping of the field.
+    /// Shares of v1 (2 to 262144) on the scale of cpu.weight (1 to 10000), by the curve that takes the smallest, the default
+    /// (1024 to 100) and the largest onto each other; the mapping that runtimes of the field agreed on.
     public static func weight(shares: UInt64) -> UInt64 {
-        let bounded = min(max(shares, 2), 262_144)
-        return 1 + (bounded - 2) * 9999 / 262_142
+        if shares <= 2 { return 1 }
+        if shares >= 262_144 { return 10_000 }
+        let octaves = log2(Double(shares))
+        return UInt64(pow(10, (octaves * octaves + 125 * octaves) / 612 - 7.0 / 34).rounded(.up))
+    }
+
+    /// A weight of v1's block I/O (10 to 1000) on the scale of io.weight (1 to 10000), linearly.
+    static func weight(blockIO weight: UInt16) -> UInt64 {
+        1 + (UInt64(max(weight, 10)) - 10) * 9999 / 990
     }
 
     private mutating func add(_ pids: RuntimeSpec.Linux.Resources.Pids) throws {
@@ -158,11 +183,18 @@ public struct ResourceWrites {
         _ = try isUnified(unified ? "io" : "blkio", for: "blockIO")
         if unified {
             if (io.leafWeight ?? 0) != 0 { throw refuse("blockIO.leafWeight", "cgroup v2 has no leaf weights") }
-            if let weight = io.weight, weight != 0 { set("io", "io.bfq.weight", "\(weight)") }
+            // Which of the two there is depends on the kernel's schedulers.
+            if let weight = io.weight, weight != 0 {
+                set(
+                    "io", "io.bfq.weight", "\(weight)",
+                    or: [CgroupWrite("io", "io.weight", "\(Self.weight(blockIO: weight))")])
+            }
             for device in weights {
-                if let weight = device.weight {
-                    set("io", "io.bfq.weight", "\(device.major):\(device.minor) \(weight)")
-                }
+                guard let weight = device.weight else { continue }
+                let number = "\(device.major):\(device.minor)"
+                set(
+                    "io", "io.bfq.weight", "\(number) \(weight)",
+                    or: [CgroupWrite("io", "io.weight", "\(number) \(Self.weight(blockIO: weight))")])
             }
             for throttle in throttles {
                 for device in throttle.list {
@@ -170,11 +202,17 @@ public struct ResourceWrites {
                 }
             }
         } else {
-            if let weight = io.weight, weight != 0 { set("blkio", "blkio.bfq.weight", "\(weight)") }
+            if let weight = io.weight, weight != 0 {
+                set(
+                    "blkio", "blkio.weight", "\(weight)", or: [CgroupWrite("blkio", "blkio.bfq.weight", "\(weight)")])
+            }
             if let weight = io.leafWeight, weight != 0 { set("blkio", "blkio.leaf_weight", "\(weight)") }
             for device in weights {
                 if let weight = device.weight {
-                    set("blkio", "blkio.bfq.weight_device", "\(device.major):\(device.minor) \(weight)")
+                    let value = "\(device.major):\(device.minor) \(weight)"
+                    set(
+                        "blkio", "blkio.weight_device", value,
+                        or: [CgroupWrite("blkio", "blkio.bfq.weight_device", value)])
                 }
                 if let weight = device.leafWeight {
                     set("blkio", "blkio.leaf_weight_device", "\(device.major):\(device.minor) \(weight)")
@@ -191,7 +229,10 @@ public struct ResourceWrites {
     private mutating func add(_ limits: [RuntimeSpec.Linux.Resources.HugepageLimit]) throws {
         for limit in limits {
             let unified = try isUnified("hugetlb", for: "hugepageLimits")
-            set("hugetlb", "hugetlb.\(limit.pageSize).\(unified ? "max" : "limit_in_bytes")", "\(limit.limit)")
+            let file = unified ? "max" : "limit_in_bytes"
+            set("hugetlb", "hugetlb.\(limit.pageSize).\(file)", "\(limit.limit)")
+            // Since Linux 5.7: what is reserved and not touched yet counts too.
+            set("hugetlb", "hugetlb.\(limit.pageSize).rsvd.\(file)", "\(limit.limit)", ifPresent: true)
         }
     }
 

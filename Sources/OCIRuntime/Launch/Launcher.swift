@@ -17,6 +17,8 @@ public struct LaunchedProcess: Sendable {
     public var warnings: [LaunchWarning]
     /// The pty's master, where the plan made one that neither a monitor nor a console socket took.
     public var terminal: OwnedDescriptor?
+    /// Of the steps, from 1, in the order of their ends; empty unless the plan asks for traces.
+    public var stepTimes: [(step: UInt32, nanoseconds: UInt64)] = []
 }
 
 /// Starts `berth-launch` with a plan and reads what it reports.
@@ -172,6 +174,7 @@ struct ReportReading {
 
     private let plan: Berth_Launch_V1_Plan
     private var warnings: [LaunchWarning] = []
+    private var stepTimes: [(step: UInt32, nanoseconds: UInt64)] = []
 
     init(plan: Berth_Launch_V1_Plan) {
         self.plan = plan
@@ -193,12 +196,13 @@ struct ReportReading {
         case .created(let created):
             return LaunchedProcess(
                 pid: created.pid, startTime: created.startTime, monitorPID: created.monitorPid, warnings: warnings,
-                terminal: descriptors.first)
+                terminal: descriptors.first, stepTimes: stepTimes)
         case .failure(let failure):
             if failure.pid > 0 { reap(failure.pid) }
             throw BerthError(launchFailure: failure)
         case .warning(let warning): warnings.append(LaunchWarning(warning))
-        case .trace, nil: break
+        case .trace(let trace): stepTimes.append((trace.step, trace.nanoseconds))
+        case nil: break
         }
         return nil
     }

@@ -99,7 +99,7 @@ public struct StdioOptions: Sendable, Hashable {
 
 /// Which directories of a cgroup are missing, found out before a plan is compiled.
 public struct CgroupSurvey: Sendable {
-    /// Directories to be made, in each hierarchy the outermost first.
+    /// Directories to be made, in each hierarchy the outermost first; of a v1 cpuset also those that are empty.
     public var missing: [(mountpoint: FilePath, paths: [FilePath])]
     /// Of the deepest v1 cpuset that is there.
     public var cpuset: (cpus: String, mems: String)?

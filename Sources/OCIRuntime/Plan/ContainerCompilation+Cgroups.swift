@@ -15,6 +15,22 @@ extension Cgroup {
     }
 }
 
+extension CgroupWrite {
+    func message(in directory: FilePath) -> Berth_Launch_V1_WriteFile {
+        .with {
+            $0.path = directory.appending(file).string
+            $0.value = Array(value.utf8).data
+            $0.alternatives = alternatives.map { write in
+                .with {
+                    $0.path = directory.appending(write.file).string
+                    $0.value = Array(write.value.utf8).data
+                }
+            }
+            $0.ifPresent = ifPresent
+        }
+    }
+}
+
 extension ContainerCompilation {
     mutating func createCgroup() throws {
         try CgroupSteps(facts: facts, cgroup: cgroup, survey: options.cgroupSurvey).create(&steps)
@@ -31,14 +47,7 @@ extension ContainerCompilation {
                 .failedPrecondition,
                 "config.json: linux.resources: this host has no \(write.controller) cgroup controller")
         }
-        let path = directory.path.appending(write.file).string
-        steps.host(
-            "set \(write.file) to \(write.value)",
-            .writeFile(
-                .with {
-                    $0.path = path
-                    $0.value = Array(write.value.utf8).data
-                }))
+        steps.host("set \(write.file) to \(write.value)", .writeFile(write.message(in: directory.path)))
     }
 
     /// - Parameter asChild: the process writes itself to each v1 cgroup, which is cheaper; a process in a user namespace

@@ -61,7 +61,12 @@ public enum PlanPrinter {
     private static func detail(_ step: Berth_Launch_V1_Step) -> String? {
         switch step.action {
         case .makeDirectory(let a): call("mkdir -p", [("path", a.path), ("mode", octal(a.mode))])
-        case .writeFile(let a): call("write", [("path", a.path), ("value", text(a.value))])
+        case .writeFile(let a):
+            call(
+                "write",
+                [("path", a.path), ("value", text(a.value))]
+                    + a.alternatives.flatMap { [("or", $0.path), ("value", text($0.value))] }
+                    + (a.ifPresent ? [("ifPresent", "true")] : []))
         case .joinNamespace(let a):
             call(
                 "setns",

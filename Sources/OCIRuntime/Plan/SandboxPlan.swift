@@ -106,13 +106,7 @@ extension PlanCompiler {
         try CgroupSteps(facts: facts, cgroup: cgroup, survey: request.cgroupSurvey).create(&steps)
         for write in try ResourceWrites.compile(request.resources ?? .init(), on: facts.cgroups) {
             guard let directory = cgroup.cgroup.directory(of: write.controller) else { continue }
-            steps.host(
-                "set \(write.file) to \(write.value)",
-                .writeFile(
-                    .with {
-                        $0.path = directory.path.appending(write.file).string
-                        $0.value = Array(write.value.utf8).data
-                    }))
+            steps.host("set \(write.file) to \(write.value)", .writeFile(write.message(in: directory.path)))
         }
     }
 

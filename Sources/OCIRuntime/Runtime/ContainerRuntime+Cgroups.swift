@@ -84,14 +84,20 @@ extension ContainerRuntime {
     ) throws -> LaunchedProcess {
         let launcher = try launcher()
         guard let unit = cgroup.unit else {
-            return try launcher.launchBlocking(plan, descriptors: Self.descriptors(options))
+            return try TraceTimes.launch(plan) {
+                try launcher.launchBlocking($0, descriptors: Self.descriptors(options))
+            }
         }
         var placeholder: Placeholder? = try launcher.placeholder()
-        try unit.start(
-            pid: placeholder?.pid ?? 0, description: "berth-oci container \(plan.id)",
-            resources: spec.linux?.resources ?? .init(), annotations: spec.annotations ?? [:], on: cgroup.host)
+        try TraceTimes.part("start the systemd unit \(unit.name)") {
+            try unit.start(
+                pid: placeholder?.pid ?? 0, description: "berth-oci container \(plan.id)",
+                resources: spec.linux?.resources ?? .init(), annotations: spec.annotations ?? [:], on: cgroup.host)
+        }
         do {
-            let process = try launcher.launchBlocking(plan, descriptors: Self.descriptors(options))
+            let process = try TraceTimes.launch(plan) {
+                try launcher.launchBlocking($0, descriptors: Self.descriptors(options))
+            }
             withExtendedLifetime(placeholder) {}
             placeholder = nil
             return process

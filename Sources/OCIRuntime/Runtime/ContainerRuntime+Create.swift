@@ -35,7 +35,7 @@ extension ContainerRuntime {
         id: String, bundle: FilePath, waiting: Bool, options: RunOptions, check: (RuntimeSpec) throws -> Void = { _ in }
     ) throws -> (container: KnownContainer, process: LaunchedProcess) {
         try Identifier.validate(id)
-        let (spec, bytes) = try bundleSpecification(bundle)
+        let (spec, bytes) = try TraceTimes.part("read config.json") { try bundleSpecification(bundle) }
         try check(spec)
         let directory = try claim(id)
         do {
@@ -93,15 +93,17 @@ extension ContainerRuntime {
         id: String, bundle: FilePath, spec original: RuntimeSpec, configuration: [UInt8], directory: FilePath,
         waiting: Bool, options: RunOptions
     ) throws -> (container: KnownContainer, process: LaunchedProcess) {
-        try original.validate()
-        let (detected, cgroup) = try place(original, id: id)
+        try TraceTimes.part("check config.json") { try original.validate() }
+        let (detected, cgroup) = try TraceTimes.part("look at the host") { try place(original, id: id) }
         var facts = detected
         if original.linux?.intelRdt != nil { facts.resctrl = HostFacts.resctrlMountpoint() }
         let spec = placed(original, in: cgroup)
         try refuseLiveCgroup(cgroup)
         let compile = try compileOptions(
             id: id, bundle: bundle, directory: directory, cgroup: cgroup, waiting: waiting, options: options)
-        let plan = try PlanCompiler(facts: facts).compile(withListenVariables(spec, options), options: compile)
+        let plan = try TraceTimes.part("compile the plan") {
+            try PlanCompiler(facts: facts).compile(withListenVariables(spec, options), options: compile)
+        }
         for warning in spec.process.map({ CapabilityWarnings.of($0, facts) }) ?? [] { Self.warn(warning) }
         Self.debug(plan)
         try Files.writeAtomically(directory.appending("config.json"), configuration)

@@ -32,11 +32,16 @@ extension ContainerRuntime {
         compile.consoleSocket = options.consoleSocket
         compile.plainLineEnds = options.consoleSocket == nil
         compile.preservedDescriptors = UInt32(clamping: options.preservedDescriptors)
-        let facts = try HostFacts.detect()
-        let plan = try PlanCompiler(facts: facts).compileExec(process: process, container: target, options: compile)
+        let facts = try TraceTimes.part("look at the host") { try HostFacts.detect() }
+        let plan = try TraceTimes.part("compile the plan") {
+            try PlanCompiler(facts: facts).compileExec(process: process, container: target, options: compile)
+        }
         for warning in CapabilityWarnings.of(process, facts) { Self.warn(warning) }
         Self.debug(plan)
-        let launched = try launcher().launchBlocking(plan, descriptors: Self.descriptors(options))
+        let launcher = try launcher()
+        let launched = try TraceTimes.launch(plan) {
+            try launcher.launchBlocking($0, descriptors: Self.descriptors(options))
+        }
         for warning in launched.warnings { Self.warn(warning.description) }
         do {
             if let pidFile = options.pidFile {

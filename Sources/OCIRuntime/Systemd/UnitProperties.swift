@@ -43,9 +43,12 @@ public struct UnitProperties {
             set("MemoryLow", .uint64(Self.limit(reservation)))
         }
         if limit != 0 { set("MemoryMax", .uint64(Self.limit(limit))) }
-        if let swap = memory.swap, swap != 0 {
+        let swap = memory.swap ?? 0
+        if swap > 0 {
             // The specification counts memory and swap together, v2 swap alone.
-            set("MemorySwapMax", .uint64(swap < 0 || limit < 0 ? Self.unlimited : UInt64(max(0, swap - limit))))
+            set("MemorySwapMax", .uint64(UInt64(max(0, swap - max(0, limit)))))
+        } else if swap < 0 || limit < 0 {
+            set("MemorySwapMax", .uint64(Self.unlimited))
         }
     }
 

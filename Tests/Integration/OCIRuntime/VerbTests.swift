@@ -31,6 +31,23 @@ internal import Testing
         }
     }
 
+    @Test func traceTellsTheTimeOfEachStep() async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            try await fixture.configure(["/bin/true"])
+            let output = try await fixture.runtime.with("--trace").check("run", "--bundle", "\(fixture.bundle)", "c1")
+            let lines = output.standardError.split(separator: "\n")
+            for words in ["read config.json", "compile the plan", "): pivot into the root", "wait for the process"] {
+                let line = try #require(lines.first { $0.hasSuffix(words) }, "\(words): \(output.standardError)")
+                #expect(line.split(separator: " ").dropFirst().first == "ms", "\(line)")
+            }
+            // Each step up to the exec, which leaves nobody to tell.
+            let steps = lines.filter { $0.contains("  step ") }
+            let last = try #require(steps.last?.split(separator: " ").map(String.init))
+            let place = try #require(last.firstIndex(of: "of"))
+            #expect(Int(last[place + 1]) == steps.count + 1)
+        }
+    }
+
     @Test func documentsHaveTheirFieldsInRuncsOrder() async throws {
         try await OCIFixture.with(.berth) { fixture in
             try await fixture.configure(["/bin/sleep", "1000"])

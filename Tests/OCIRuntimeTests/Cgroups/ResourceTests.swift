@@ -1,10 +1,13 @@
+internal import Core
 internal import LinuxKernel
 internal import OCIRuntime
 internal import OCISpec
 internal import Testing
 
 @Suite struct ResourceTests {
-    @Test(arguments: [(2, 1), (1024, 39), (262_144, 10_000), (0, 1), (1_000_000, 10_000)] as [(UInt64, UInt64)])
+    @Test(
+        arguments: [(2, 1), (100, 17), (1024, 100), (2048, 174), (262_144, 10_000), (0, 1), (1_000_000, 10_000)]
+            as [(UInt64, UInt64)])
     func sharesBecomeWeights(shares: UInt64, weight: UInt64) {
         #expect(ResourceWrites.weight(shares: shares) == weight)
     }
@@ -28,9 +31,65 @@ internal import Testing
         resources.memory?.limit = -1
         resources.pids = .init(limit: -1)
         let v2 = try ResourceWrites.compile(resources, on: Hosts.unified.cgroups)
-        #expect(v2 == [CgroupWrite("memory", "memory.max", "max"), CgroupWrite("pids", "pids.max", "max")])
+        // A limit of swap that was set with the one of memory goes with it.
+        #expect(
+            v2 == [
+                CgroupWrite("memory", "memory.swap.max", "max", ifPresent: true),
+                CgroupWrite("memory", "memory.max", "max"), CgroupWrite("pids", "pids.max", "max"),
+            ])
         let v1 = try ResourceWrites.compile(resources, on: Hosts.hybrid.cgroups)
-        #expect(v1.first == CgroupWrite("memory", "memory.limit_in_bytes", "-1"))
+        #expect(
+            v1.prefix(2) == [
+                CgroupWrite("memory", "memory.limit_in_bytes", "-1"),
+                CgroupWrite("memory", "memory.memsw.limit_in_bytes", "-1", ifPresent: true),
+            ])
+    }
+
+    @Test func swapWithoutALimitOfMemoryIsSwapItself() throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.memory = .init()
+        resources.memory?.limit = -1
+        resources.memory?.swap = 300
+        let writes = try ResourceWrites.compile(resources, on: Hosts.unified.cgroups)
+        #expect(writes.first == CgroupWrite("memory", "memory.swap.max", "300"))
+        resources.memory?.limit = nil
+        #expect(throws: BerthError.self) { try ResourceWrites.compile(resources, on: Hosts.unified.cgroups) }
+    }
+
+    @Test(arguments: [1, 262_145] as [UInt64])
+    func sharesThatV1WouldChangeAreRefusedThere(shares: UInt64) throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.cpu = .init()
+        resources.cpu?.shares = shares
+        #expect(throws: BerthError.self) { try ResourceWrites.compile(resources, on: Hosts.hybrid.cgroups) }
+        #expect(try ResourceWrites.compile(resources, on: Hosts.unified.cgroups).count == 1)
+    }
+
+    @Test func weightsOfBlockIOKnowTheFilesOfBothSchedulers() throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.blockIO = .init()
+        resources.blockIO?.weight = 1000
+        #expect(
+            try ResourceWrites.compile(resources, on: Hosts.unified.cgroups) == [
+                CgroupWrite(
+                    "io", "io.bfq.weight", "1000", alternatives: [CgroupWrite("io", "io.weight", "10000")])
+            ])
+        #expect(
+            try ResourceWrites.compile(resources, on: Hosts.hybrid.cgroups) == [
+                CgroupWrite(
+                    "blkio", "blkio.weight", "1000",
+                    alternatives: [CgroupWrite("blkio", "blkio.bfq.weight", "1000")])
+            ])
+    }
+
+    @Test func hugepagesAreLimitedWhenTheyAreReserved() throws {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.hugepageLimits = [.init(pageSize: "2MB", limit: 100)]
+        #expect(
+            try ResourceWrites.compile(resources, on: Hosts.unified.cgroups) == [
+                CgroupWrite("hugetlb", "hugetlb.2MB.max", "100"),
+                CgroupWrite("hugetlb", "hugetlb.2MB.rsvd.max", "100", ifPresent: true),
+            ])
     }
 
     @Test func aLimitOfNoProcessesLeavesTheContainersOwn() throws {

@@ -187,6 +187,51 @@ void   berth__launch__v1__write_file__free_unpacked
   assert(message->base.descriptor == &berth__launch__v1__write_file__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   berth__launch__v1__file_value__init
+                     (Berth__Launch__V1__FileValue         *message)
+{
+  static const Berth__Launch__V1__FileValue init_value = BERTH__LAUNCH__V1__FILE_VALUE__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__file_value__get_packed_size
+                     (const Berth__Launch__V1__FileValue *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__file_value__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__file_value__pack
+                     (const Berth__Launch__V1__FileValue *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__file_value__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__file_value__pack_to_buffer
+                     (const Berth__Launch__V1__FileValue *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__file_value__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__FileValue *
+       berth__launch__v1__file_value__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__FileValue *)
+     protobuf_c_message_unpack (&berth__launch__v1__file_value__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__file_value__free_unpacked
+                     (Berth__Launch__V1__FileValue *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__file_value__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   berth__launch__v1__join_namespace__init
                      (Berth__Launch__V1__JoinNamespace         *message)
 {
@@ -3523,7 +3568,7 @@ void   berth__launch__v1__stream_data__free_unpacked
   assert(message->base.descriptor == &berth__launch__v1__stream_data__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor berth__launch__v1__plan__field_descriptors[5] =
+static const ProtobufCFieldDescriptor berth__launch__v1__plan__field_descriptors[6] =
 {
   {
     "version",
@@ -3585,18 +3630,31 @@ static const ProtobufCFieldDescriptor berth__launch__v1__plan__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "trace",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__Plan, trace),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__plan__field_indices_by_name[] = {
   1,   /* field[1] = id */
   3,   /* field[3] = monitor */
   4,   /* field[4] = stdio */
   2,   /* field[2] = steps */
+  5,   /* field[5] = trace */
   0,   /* field[0] = version */
 };
 static const ProtobufCIntRange berth__launch__v1__plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__plan__descriptor =
 {
@@ -3606,7 +3664,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__plan__descriptor =
   "Berth__Launch__V1__Plan",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Plan),
-  5,
+  6,
   berth__launch__v1__plan__field_descriptors,
   berth__launch__v1__plan__field_indices_by_name,
   1,  berth__launch__v1__plan__number_ranges,
@@ -4393,7 +4451,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__make_directory__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__make_directory__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__write_file__field_descriptors[2] =
+static const ProtobufCFieldDescriptor berth__launch__v1__write_file__field_descriptors[4] =
 {
   {
     "path",
@@ -4419,15 +4477,41 @@ static const ProtobufCFieldDescriptor berth__launch__v1__write_file__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "alternatives",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__WriteFile, n_alternatives),
+    offsetof(Berth__Launch__V1__WriteFile, alternatives),
+    &berth__launch__v1__file_value__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "if_present",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__WriteFile, if_present),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__write_file__field_indices_by_name[] = {
+  2,   /* field[2] = alternatives */
+  3,   /* field[3] = if_present */
   0,   /* field[0] = path */
   1,   /* field[1] = value */
 };
 static const ProtobufCIntRange berth__launch__v1__write_file__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__write_file__descriptor =
 {
@@ -4437,11 +4521,62 @@ const ProtobufCMessageDescriptor berth__launch__v1__write_file__descriptor =
   "Berth__Launch__V1__WriteFile",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__WriteFile),
-  2,
+  4,
   berth__launch__v1__write_file__field_descriptors,
   berth__launch__v1__write_file__field_indices_by_name,
   1,  berth__launch__v1__write_file__number_ranges,
   (ProtobufCMessageInit) berth__launch__v1__write_file__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__file_value__field_descriptors[2] =
+{
+  {
+    "path",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__FileValue, path),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__FileValue, value),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__file_value__field_indices_by_name[] = {
+  0,   /* field[0] = path */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange berth__launch__v1__file_value__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__file_value__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.FileValue",
+  "FileValue",
+  "Berth__Launch__V1__FileValue",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__FileValue),
+  2,
+  berth__launch__v1__file_value__field_descriptors,
+  berth__launch__v1__file_value__field_indices_by_name,
+  1,  berth__launch__v1__file_value__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__file_value__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor berth__launch__v1__join_namespace__field_descriptors[3] =

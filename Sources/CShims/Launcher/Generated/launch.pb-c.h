@@ -19,6 +19,7 @@ typedef struct Berth__Launch__V1__Plan Berth__Launch__V1__Plan;
 typedef struct Berth__Launch__V1__Step Berth__Launch__V1__Step;
 typedef struct Berth__Launch__V1__MakeDirectory Berth__Launch__V1__MakeDirectory;
 typedef struct Berth__Launch__V1__WriteFile Berth__Launch__V1__WriteFile;
+typedef struct Berth__Launch__V1__FileValue Berth__Launch__V1__FileValue;
 typedef struct Berth__Launch__V1__JoinNamespace Berth__Launch__V1__JoinNamespace;
 typedef struct Berth__Launch__V1__Clone Berth__Launch__V1__Clone;
 typedef struct Berth__Launch__V1__Unshare Berth__Launch__V1__Unshare;
@@ -169,10 +170,14 @@ struct  Berth__Launch__V1__Plan
    * Absent for a process whose stdio is the launcher's own.
    */
   Berth__Launch__V1__Stdio *stdio;
+  /*
+   * A Trace is reported for each step that ran up to `wait_for_start` or `exec`.
+   */
+  protobuf_c_boolean trace;
 };
 #define BERTH__LAUNCH__V1__PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__plan__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0,NULL, NULL, NULL }
+    , 0, (char *)protobuf_c_empty_string, 0,NULL, NULL, NULL, 0 }
 
 
 typedef enum {
@@ -325,9 +330,29 @@ struct  Berth__Launch__V1__WriteFile
   ProtobufCMessage base;
   char *path;
   ProtobufCBinaryData value;
+  /*
+   * In order, where the file before is missing: another kernel's interface for the same.
+   */
+  size_t n_alternatives;
+  Berth__Launch__V1__FileValue **alternatives;
+  /*
+   * None of the files is there: no error, and nothing is said.
+   */
+  protobuf_c_boolean if_present;
 };
 #define BERTH__LAUNCH__V1__WRITE_FILE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__write_file__descriptor) \
+    , (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, 0 }
+
+
+struct  Berth__Launch__V1__FileValue
+{
+  ProtobufCMessage base;
+  char *path;
+  ProtobufCBinaryData value;
+};
+#define BERTH__LAUNCH__V1__FILE_VALUE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__file_value__descriptor) \
     , (char *)protobuf_c_empty_string, {0,NULL} }
 
 
@@ -1335,10 +1360,19 @@ struct  Berth__Launch__V1__Warning
     , 0, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string }
 
 
+/*
+ * A step that ran; where a step of the host waits for the child, the child's own traces come before it.
+ */
 struct  Berth__Launch__V1__Trace
 {
   ProtobufCMessage base;
+  /*
+   * From 1.
+   */
   uint32_t step;
+  /*
+   * From its begin to its end.
+   */
   uint64_t nanoseconds;
 };
 #define BERTH__LAUNCH__V1__TRACE__INIT \
@@ -1648,6 +1682,25 @@ Berth__Launch__V1__WriteFile *
                       const uint8_t       *data);
 void   berth__launch__v1__write_file__free_unpacked
                      (Berth__Launch__V1__WriteFile *message,
+                      ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__FileValue methods */
+void   berth__launch__v1__file_value__init
+                     (Berth__Launch__V1__FileValue         *message);
+size_t berth__launch__v1__file_value__get_packed_size
+                     (const Berth__Launch__V1__FileValue   *message);
+size_t berth__launch__v1__file_value__pack
+                     (const Berth__Launch__V1__FileValue   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__file_value__pack_to_buffer
+                     (const Berth__Launch__V1__FileValue   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__FileValue *
+       berth__launch__v1__file_value__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__file_value__free_unpacked
+                     (Berth__Launch__V1__FileValue *message,
                       ProtobufCAllocator *allocator);
 /* Berth__Launch__V1__JoinNamespace methods */
 void   berth__launch__v1__join_namespace__init
@@ -3072,6 +3125,9 @@ typedef void (*Berth__Launch__V1__MakeDirectory_Closure)
 typedef void (*Berth__Launch__V1__WriteFile_Closure)
                  (const Berth__Launch__V1__WriteFile *message,
                   void *closure_data);
+typedef void (*Berth__Launch__V1__FileValue_Closure)
+                 (const Berth__Launch__V1__FileValue *message,
+                  void *closure_data);
 typedef void (*Berth__Launch__V1__JoinNamespace_Closure)
                  (const Berth__Launch__V1__JoinNamespace *message,
                   void *closure_data);
@@ -3308,6 +3364,7 @@ extern const ProtobufCMessageDescriptor berth__launch__v1__plan__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__step__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__make_directory__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__write_file__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__file_value__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__join_namespace__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__clone__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__unshare__descriptor;

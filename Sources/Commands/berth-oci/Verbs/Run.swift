@@ -42,8 +42,8 @@ struct Run: Verb {
             throw error
         }
         guard let foreground else { return }
-        let code = try foreground.wait(for: process)
-        if !keep { try runtime.delete(container, force: true) }
+        let code = try TraceTimes.part("wait for the process") { try foreground.wait(for: process) }
+        if !keep { try TraceTimes.part("delete") { try runtime.delete(container, force: true) } }
         Output.end(code)
     }
 }

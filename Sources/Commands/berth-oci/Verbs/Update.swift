@@ -113,8 +113,6 @@ struct Update: Verb {
         limits.limit = try memory.map { try Self.bytes($0, "--memory") }
         limits.reservation = try memoryReservation.map { try Self.bytes($0, "--memory-reservation") }
         limits.swap = try memorySwap.map { try Self.bytes($0, "--memory-swap") }
-        // Without a limit of memory one of memory and swap together cannot stay.
-        if limits.limit == -1, limits.swap == nil { limits.swap = -1 }
         result.memory = limits
         if let pidsLimit { result.pids = .init(limit: pidsLimit) }
         if let blkioWeight {
