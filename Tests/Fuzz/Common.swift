@@ -1,4 +1,5 @@
 // What every fuzz target is compiled with.
+internal import Core
 internal import Glibc
 
 /// Ends the process, which the fuzzer takes as a finding.
