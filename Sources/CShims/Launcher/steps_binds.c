@@ -103,7 +103,7 @@ static uint64_t attributes_of(int tree)
         uint64_t attribute;
     } table[] = {
         {ST_RDONLY, MOUNT_ATTR_RDONLY}, {ST_NOSUID, MOUNT_ATTR_NOSUID}, {ST_NODEV, MOUNT_ATTR_NODEV},
-        {ST_NOEXEC, MOUNT_ATTR_NOEXEC},
+        {ST_NOEXEC, MOUNT_ATTR_NOEXEC}, {ST_NOATIME, MOUNT_ATTR_NOATIME}, {ST_NODIRATIME, MOUNT_ATTR_NODIRATIME},
     };
     struct statvfs status;
     uint64_t found = 0;
@@ -112,6 +112,9 @@ static uint64_t attributes_of(int tree)
     for (size_t i = 0; i < BL_COUNT(table); i++)
         if (status.f_flag & table[i].flag)
             found |= table[i].attribute;
+    // statfs(2) has no flag for it: it is what is neither of the others.
+    if (!(status.f_flag & (ST_NOATIME | ST_RELATIME)))
+        found |= MOUNT_ATTR_STRICTATIME;
     return found;
 }
 
@@ -134,8 +137,11 @@ int bl_step_bind_mount(struct bl_launch *launch, const Berth__Launch__V1__BindMo
                                            : ask_host(launch, error);
     if (tree < 0)
         return -1;
-    if (action->locked_attributes & attributes_of(tree))
-        return bl_fail(error, EPERM, action->target, "error mounting \"%s\": its options cannot be undone in a user namespace",
+    const uint64_t access_time = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;
+    uint64_t has = action->locked_attributes || action->locked_access_time ? attributes_of(tree) : 0;
+    if (action->locked_attributes & has ||
+        (action->locked_access_time && (has & access_time) != (action->set_attributes & access_time)))
+        return bl_fail(error, EPERM, action->target, "the options of \"%s\" cannot be undone in a user namespace",
                        action->source);
     if ((action->set_attributes || action->clear_attributes) &&
         bl_set_attributes(tree, action->target, action->set_attributes, action->clear_attributes, 0, -1,

@@ -94,7 +94,7 @@ enum BerthOCI {
         do {
             try action(globals)
         } catch {
-            log.fail("\(error)")
+            log.fail(FailureText.text(error, verb: verb))
             // 1 to 254 are the process's own; an exec that came to none says so.
             Output.end(verb == "exec" ? 255 : 1)
         }

@@ -976,6 +976,10 @@ public nonisolated struct Berth_Launch_V1_BindMount: Sendable {
   /// Of `clear_attributes`, those that may not be cleared where the source has them: a user namespace may not undo them.
   public var lockedAttributes: UInt64 = 0
 
+  /// The access time settings (MOUNT_ATTR__ATIME and MOUNT_ATTR_NODIRATIME) among `set_attributes` must be those of the
+  /// source: a user namespace may not change them.
+  public var lockedAccessTime: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Who opens `source`: the child of a user namespace has no right to paths of the host, and none to map ids.
@@ -3970,7 +3974,7 @@ nonisolated extension Berth_Launch_V1_Mount: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".BindMount"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{1}target\0\u{1}recursive\0\u{3}set_attributes\0\u{3}clear_attributes\0\u{3}attributes_recursive\0\u{1}propagation\0\u{1}uids\0\u{1}gids\0\u{1}opener\0\u{3}make_target\0\u{3}recursive_mappings\0\u{3}mappings_path\0\u{3}mapped_as_child\0\u{3}locked_attributes\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}source\0\u{1}target\0\u{1}recursive\0\u{3}set_attributes\0\u{3}clear_attributes\0\u{3}attributes_recursive\0\u{1}propagation\0\u{1}uids\0\u{1}gids\0\u{1}opener\0\u{3}make_target\0\u{3}recursive_mappings\0\u{3}mappings_path\0\u{3}mapped_as_child\0\u{3}locked_attributes\0\u{3}locked_access_time\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3993,6 +3997,7 @@ nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftPro
       case 13: try { try decoder.decodeSingularStringField(value: &self.mappingsPath) }()
       case 14: try { try decoder.decodeSingularBoolField(value: &self.mappedAsChild) }()
       case 15: try { try decoder.decodeSingularUInt64Field(value: &self.lockedAttributes) }()
+      case 16: try { try decoder.decodeSingularBoolField(value: &self.lockedAccessTime) }()
       default: break
       }
     }
@@ -4044,6 +4049,9 @@ nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftPro
     if self.lockedAttributes != 0 {
       try visitor.visitSingularUInt64Field(value: self.lockedAttributes, fieldNumber: 15)
     }
+    if self.lockedAccessTime != false {
+      try visitor.visitSingularBoolField(value: self.lockedAccessTime, fieldNumber: 16)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4063,6 +4071,7 @@ nonisolated extension Berth_Launch_V1_BindMount: SwiftProtobuf.Message, SwiftPro
     if lhs.mappingsPath != rhs.mappingsPath {return false}
     if lhs.mappedAsChild != rhs.mappedAsChild {return false}
     if lhs.lockedAttributes != rhs.lockedAttributes {return false}
+    if lhs.lockedAccessTime != rhs.lockedAccessTime {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -139,14 +139,16 @@ public struct ContainerCgroup: Sendable {
 
     /// `memory.checkBeforeUpdate`: a limit below what is used would let the kernel kill for it.
     private func checkUsage(_ resources: RuntimeSpec.Linux.Resources) throws {
-        guard let memory = resources.memory, memory.checkBeforeUpdate == true, let limit = memory.limit, limit > 0
-        else { return }
+        guard let memory = resources.memory, memory.checkBeforeUpdate == true else { return }
         let file = cgroup.isUnified("memory") ? "memory.current" : "memory.usage_in_bytes"
-        guard let used = (try? cgroup.read("memory", file)).flatMap({ Int64($0) }), used > limit else { return }
-        throw BerthError(
-            .failedPrecondition,
-            "linux.resources.memory.limit: rejecting memory limit \(limit), because current usage \(used) is above it (checkBeforeUpdate)"
-        )
+        guard let used = (try? cgroup.read("memory", file)).flatMap({ Int64($0) }) else { return }
+        for (field, name, limit) in [("swap", "memory+swap", memory.swap ?? 0), ("limit", "memory", memory.limit ?? 0)]
+        where limit > 0 && limit <= used {
+            throw BerthError(
+                .failedPrecondition,
+                "linux.resources.memory.\(field): rejecting \(name) limit \(limit) <= usage \(used) (checkBeforeUpdate)"
+            )
+        }
     }
 
     /// v1 refuses a memory limit above the one of memory and swap, and the other way round: growing starts with the

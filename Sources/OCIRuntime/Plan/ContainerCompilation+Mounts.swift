@@ -177,6 +177,7 @@ extension ContainerCompilation {
                     $0.mappedAsChild = ownMappings && !namespaces.joinsUser
                     if ownMappings { $0.mappingsPath = namespaces.path(.user) ?? "" }
                     $0.lockedAttributes = attributes.locked.rawValue
+                    $0.lockedAccessTime = namespaces.isNewOrJoined(.user) && options.setsAccessTime
                     $0.setAttributes = attributes.set.rawValue
                     $0.clearAttributes_p = attributes.clear.rawValue
                     $0.uids = uids.map(\.message)

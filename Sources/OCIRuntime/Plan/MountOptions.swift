@@ -42,7 +42,7 @@ struct MountOptions {
                 if inUserNamespace, flag != .noSymlinkFollow { locked.insert(attribute) }
             }
         }
-        if !flags.isDisjoint(with: Self.accessTimeFlags.union(.noDirectoryAccessTime)) {
+        if setsAccessTime {
             clear.formUnion(.accessTimeField)
             if flags.contains(.noAccessTime) { set.insert(.noAccessTime) }
             if flags.contains(.strictAccessTime) { set.insert(.strictAccessTime) }
@@ -54,6 +54,9 @@ struct MountOptions {
         }
         return (set, clear, locked)
     }
+
+    /// Whether access times are asked for by an option that sets something.
+    var setsAccessTime: Bool { !flags.isDisjoint(with: Self.accessTimeFlags.union(.noDirectoryAccessTime)) }
 
     private mutating func add(_ option: String) {
         if let (set, flag) = Self.flagOptions.value(option) {

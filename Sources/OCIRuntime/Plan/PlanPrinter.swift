@@ -123,6 +123,7 @@ public enum PlanPrinter {
                     ("opener", a.opener == .byHost ? "host" : a.opener == .byHostInChild ? "host-in-child" : ""),
                     ("make-target", a.makeTarget ? "yes" : ""),
                     ("locked", MountAttributes(rawValue: a.lockedAttributes).names),
+                    ("locked-access-time", a.lockedAccessTime ? "yes" : ""),
                 ])
         case .setMountAttributes(let a):
             call(

@@ -91,8 +91,12 @@ public struct ContainerRuntime: Sendable {
 
     public func runPoststartHooks(_ container: KnownContainer) throws {
         let spec = try container.specification()
+        // It runs, also where its program has come to its end already.
+        let state = ContainerState(
+            id: container.id, status: .running, pid: container.stored.pid, bundle: container.stored.bundle,
+            annotations: container.stored.annotations)
         for (index, hook) in (spec.hooks?.poststart ?? []).enumerated() {
-            try HookRunner.run(hook, state: container.state(), kind: "poststart", index: index)
+            try HookRunner.run(hook, state: state, kind: "poststart", index: index)
         }
     }
 

@@ -26,6 +26,21 @@ internal import Testing
         }
     }
 
+    /// In the words that people look for.
+    @Test func aMountThatFailsIsToldAsRuncTellsIt() async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            let output = try await fixture.output(
+                of: ["/bin/true"],
+                ".mounts += [{\"destination\": \"/data\", \"type\": \"bind\", \"source\": \"/no/such\", \"options\": [\"bind\"]}]"
+            )
+            #expect(output.code == 1)
+            #expect(
+                output.standardError.contains(
+                    "berth-oci run failed: unable to start container process: error during container init: "
+                        + "error mounting: bind /no/such at /data: no such file or directory"), "\(output)")
+        }
+    }
+
     @Test func configurationThatIsNoJSONIsRefused() async throws {
         try await OCIFixture.with(.berth) { fixture in
             try fixture.scratch.file("bundle/config.json", "{\"ociVersion\": \"1.0.2\", \"ociVersion\": ")

@@ -56,7 +56,11 @@ internal import Testing
         resources.memory?.limit = 1000
         resources.memory?.checkBeforeUpdate = true
         let error = #expect(throws: BerthError.self) { try cgroup.update(resources) }
-        #expect(error?.description.contains("current usage 2000") == true)
+        #expect(error?.description.contains("rejecting memory limit 1000 <= usage 2000") == true)
+        resources.memory?.swap = 1500
+        let both = #expect(throws: BerthError.self) { try cgroup.update(resources) }
+        #expect(both?.description.contains("rejecting memory+swap limit 1500 <= usage 2000") == true)
+        resources.memory?.swap = nil
         #expect(try text("memory.max") == "5000")
         resources.memory?.checkBeforeUpdate = false
         try cgroup.update(resources)

@@ -156,6 +156,11 @@ internal import Testing
         ),
         (["bind", "ro"], true, "set=RDONLY clear=NOSYMFOLLOW opener=host make-target=yes"),
         (["bind", "rw"], true, "clear=RDONLY|NOSYMFOLLOW opener=host make-target=yes locked=RDONLY"),
+        (["bind", "atime"], true, "clear=NOSYMFOLLOW opener=host make-target=yes"),
+        (
+            ["bind", "strictatime"], true,
+            "set=STRICTATIME clear=NODIRATIME|NOSYMFOLLOW|ATIME opener=host make-target=yes locked-access-time=yes"
+        ),
     ])
     func optionsOfBindsSetAndClear(_ options: [String], _ inUserNamespace: Bool, _ expected: String) throws {
         let plan = try text {

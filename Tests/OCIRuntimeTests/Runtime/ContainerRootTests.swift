@@ -311,6 +311,25 @@ struct ContainerRootTests {
         #expect(text.contains("\"annotations\":{\"a\":\"b\"}"))
         #expect(text.contains("\"status\":\"stopped\""))
     }
+
+    /// A program may end before its hooks run.
+    @Test func poststartHooksHearOfARunningContainer() throws {
+        let scene = try RuntimeScene()
+        let log = scene.scratch.appending("hooks.log")
+        let script = try scene.scratch.file("hook", "#!/bin/sh\ncat > \(log)\n", mode: 0o755)
+        var spec = try scene.specification("true")
+        spec.hooks = .init()
+        spec.hooks?.poststart = [.init(path: script.string, env: ["PATH=/bin:/usr/bin"])]
+        try scene.write(spec)
+        let (container, process) = try scene.runtime.create(
+            id: "box", bundle: scene.bundle, waiting: false, options: RunOptions())
+        _ = try scene.wait(process)
+        try scene.runtime.runPoststartHooks(container)
+        let state = try StrictJSON.decode(
+            ContainerState.self, from: Files.read(log, limit: 1 << 16), what: "the hook's state")
+        #expect(state.status == .running && state.pid == process.pid)
+        try scene.runtime.delete(container, force: false)
+    }
 }
 
 extension RuntimeScene {

@@ -124,4 +124,59 @@ struct SafetyRootTests {
         let lines = scene.output.split(separator: "\n").map { $0.filter { $0 != " " } }
         #expect(lines == ["Uid:\t5\t5\t5\t5", "Gid:\t6\t6\t6\t6", "Groups:\t7"])
     }
+
+    /// Until its exec a process in the container is not the container's: its memory, descriptors and image are the launcher's,
+    /// also where the container has the same user namespace (CVE-2016-9962).
+    @Test func aProcessThatIsSetUpCannotBeLookedInto() throws {
+        let scene = try RuntimeScene()
+        var spec = try scene.specification("sleep 100")
+        for path in [scene.scratch.path, scene.bundle] { try Syscall.fchmodat(path, mode: 0o755) }
+        try Syscall.symlinkat(target: "busybox", scene.bundle.pushing("rootfs/bin/readlink"))
+        try Syscall.fchownat(scene.bundle.appending("rootfs"), uid: 100_000, gid: 100_000)
+        spec.linux?.namespaces?.append(.init(type: "user"))
+        spec.linux?.uidMappings = [.init(containerID: 0, hostID: 100_000, size: 100)]
+        spec.linux?.gidMappings = [.init(containerID: 0, hostID: 100_000, size: 100)]
+        // Everything that root of a user namespace may have.
+        spec.process?.capabilities = DefaultProfile.capabilitySets(Capability.allCases.map(\.name))
+        let (container, first) = try created(scene, spec)
+        func look(_ target: String) throws -> LinuxKernel.ExitStatus {
+            let process = try scene.runtime.exec(container, ignorePaused: false, options: RunOptions()) {
+                var process = $0
+                process.args = ["/bin/sh", "-c", "\(target) >/dev/null 2>&1"]
+                return process
+            }
+            return try scene.wait(process)
+        }
+        let attempts = ["readlink /proc/1/exe", "ls /proc/1/fd", "cat /proc/1/maps", "readlink /proc/1/root"]
+        for attempt in attempts { #expect(try look(attempt) == .exited(1), "\(attempt)") }
+        try scene.runtime.start(container)
+        // What it runs now is its own.
+        for attempt in attempts { #expect(try look(attempt) == .exited(0), "\(attempt)") }
+        try scene.runtime.delete(container, force: true)
+        _ = try scene.wait(first)
+    }
+
+    /// What a mount of the host says of access times, a user namespace may keep and not change.
+    @Test(arguments: [("noatime", [], true), ("noatime", ["strictatime"], false), ("nodiratime", ["noatime"], false)])
+    func accessTimesOfABindInAUserNamespaceAreTheHosts(
+        _ given: String, _ wanted: [String], _ isTaken: Bool
+    ) throws {
+        let scene = try RuntimeScene()
+        let source = try scene.scratch.directory("source")
+        try Syscall.mount(
+            source: "tmpfs", target: source, type: "tmpfs",
+            flags: given == "noatime" ? .noAccessTime : .noDirectoryAccessTime)
+        var spec = try scene.specification("true")
+        spec.linux?.namespaces?.append(.init(type: "user"))
+        spec.linux?.uidMappings = [.init(containerID: 0, hostID: 0, size: 100)]
+        spec.linux?.gidMappings = [.init(containerID: 0, hostID: 0, size: 100)]
+        spec.mounts?.append(
+            .init(destination: "/mnt", type: "bind", source: source.string, options: ["bind"] + wanted))
+        if isTaken {
+            #expect(try scene.run(spec) == .exited(0))
+        } else {
+            let error = #expect(throws: BerthError.self) { try scene.run(spec) }
+            #expect(error?.description.contains("cannot be undone in a user namespace") == true, "\(error as Any)")
+        }
+    }
 }

@@ -112,7 +112,7 @@ internal import Testing
         }
         #expect(
             set == [
-                "CPUWeight": .uint64(39), "CPUQuotaPeriodUSec": .uint64(50_000),
+                "CPUWeight": .uint64(100), "CPUQuotaPeriodUSec": .uint64(50_000),
                 // 246 900 us in a second, rounded up to a hundredth of a CPU.
                 "CPUQuotaPerSecUSec": .uint64(250_000), "AllowedCPUs": .bytes([0b111, 0b10]),
                 "AllowedMemoryNodes": .bytes([1]),

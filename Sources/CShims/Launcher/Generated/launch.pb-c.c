@@ -5509,7 +5509,7 @@ const ProtobufCEnumDescriptor berth__launch__v1__bind_mount__opener__descriptor 
   berth__launch__v1__bind_mount__opener__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__bind_mount__field_descriptors[15] =
+static const ProtobufCFieldDescriptor berth__launch__v1__bind_mount__field_descriptors[16] =
 {
   {
     "source",
@@ -5691,11 +5691,24 @@ static const ProtobufCFieldDescriptor berth__launch__v1__bind_mount__field_descr
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "locked_access_time",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__BindMount, locked_access_time),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__bind_mount__field_indices_by_name[] = {
   5,   /* field[5] = attributes_recursive */
   4,   /* field[4] = clear_attributes */
   8,   /* field[8] = gids */
+  15,   /* field[15] = locked_access_time */
   14,   /* field[14] = locked_attributes */
   10,   /* field[10] = make_target */
   13,   /* field[13] = mapped_as_child */
@@ -5712,7 +5725,7 @@ static const unsigned berth__launch__v1__bind_mount__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__bind_mount__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__bind_mount__descriptor =
 {
@@ -5722,7 +5735,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__bind_mount__descriptor =
   "Berth__Launch__V1__BindMount",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__BindMount),
-  15,
+  16,
   berth__launch__v1__bind_mount__field_descriptors,
   berth__launch__v1__bind_mount__field_indices_by_name,
   1,  berth__launch__v1__bind_mount__number_ranges,

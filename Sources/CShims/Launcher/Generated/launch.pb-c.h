@@ -683,10 +683,15 @@ struct  Berth__Launch__V1__BindMount
    * Of `clear_attributes`, those that may not be cleared where the source has them: a user namespace may not undo them.
    */
   uint64_t locked_attributes;
+  /*
+   * The access time settings (MOUNT_ATTR__ATIME and MOUNT_ATTR_NODIRATIME) among `set_attributes` must be those of the
+   * source: a user namespace may not change them.
+   */
+  protobuf_c_boolean locked_access_time;
 };
 #define BERTH__LAUNCH__V1__BIND_MOUNT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__bind_mount__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD, 0, 0, (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 struct  Berth__Launch__V1__SetMountAttributes
