@@ -79,7 +79,7 @@ private func absolute(_ path: String, _ index: Int) {
 
 nonisolated(unsafe) private let options: CompileOptions = {
     var options = CompileOptions(id: "box", bundle: "/bundle")
-    options.cgroupSurvey = CgroupSurvey(missing: [:], cpuset: ("0-1", "0"))
+    options.cgroupSurvey = CgroupSurvey(missing: [], cpuset: ("0-1", "0"))
     return options
 }()
 
