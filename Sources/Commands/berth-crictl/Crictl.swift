@@ -28,21 +28,26 @@ struct Crictl: AsyncParsableCommand {
                 name: "Pods:",
                 subcommands: [
                     ListPods.self, RunPod.self, StopPod.self, RemovePod.self, InspectPod.self, PodStats.self,
-                    PortForward.self,
+                    PodMetrics.self, PortForward.self,
                 ]),
             CommandGroup(
                 name: "Containers:",
                 subcommands: [
                     ListContainers.self, CreateContainer.self, RunContainer.self, StartContainer.self,
                     StopContainer.self, RemoveContainer.self, InspectContainer.self, Logs.self, Exec.self,
-                    Attach.self, ContainerStats.self, UpdateContainer.self,
+                    Attach.self, ContainerStats.self, UpdateContainer.self, CheckpointContainer.self,
                 ]),
             CommandGroup(
                 name: "Images:",
                 subcommands: [
                     ListImages.self, PullImage.self, RemoveImage.self, InspectImage.self, ImageFilesystem.self,
                 ]),
-            CommandGroup(name: "Runtime:", subcommands: [Version.self, Info.self, RuntimeConfig.self]),
+            CommandGroup(
+                name: "Runtime:",
+                subcommands: [
+                    Version.self, Info.self, RuntimeConfig.self, UpdateRuntimeConfig.self, ContainerEvents.self,
+                    MetricDescriptors.self,
+                ]),
         ])
 
     static func start(_ arguments: [String]) async {
