@@ -36,14 +36,6 @@ static void check(const bl_plan *plan)
     HOLDS(clones <= 1 && waits <= 1, "a plan clones or waits twice");
     HOLDS(clones == 0 || last == BL_ACTION(EXEC) || last == BL_ACTION(HOLD), "a process is left without an end");
     HOLDS(!plan->monitor || (plan->monitor->socket[0] && plan->monitor->exit_path[0]), "a monitor without its paths");
-    // Written again it is a plan still.
-    size_t size = berth__launch__v1__plan__get_packed_size(plan);
-    uint8_t *bytes = malloc(size);
-    HOLDS(bytes && berth__launch__v1__plan__pack(plan, bytes) == size, "a plan has another size than it says");
-    bl_plan *again = berth__launch__v1__plan__unpack(NULL, size, bytes);
-    HOLDS(again && again->n_steps == plan->n_steps, "a plan is another one when it is written again");
-    berth__launch__v1__plan__free_unpacked(again, NULL);
-    free(bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
