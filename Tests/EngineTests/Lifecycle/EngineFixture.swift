@@ -43,8 +43,7 @@ final class EngineFixture: Sendable {
     ///
     /// - Parameter reboot: the state directory is gone too.
     func restart(reboot: Bool = false) async throws {
-        try await engine.abandon()
-        try database.close()
+        try await endEngine()
         if reboot {
             for mount in MountTable.below(scratch.appending("run"), in: try MountTable.read()) {
                 try Syscall.umount2(FilePath(mount.target), .detach)
@@ -53,6 +52,14 @@ final class EngineFixture: Sendable {
         }
         let new = try await Self.open(scratch, mark: mark, network: network, usesSystemd: usesSystemd)
         opened.withLock { $0 = new }
+    }
+
+    /// A dead engine collects nothing any more.
+    private func endEngine() async throws {
+        try await engine.abandon()
+        engine.images.storage.collector.stop()
+        await engine.images.storage.collector.settle()
+        try database.close()
     }
 
     private static func open(
@@ -135,8 +142,7 @@ final class EngineFixture: Sendable {
     func close() async throws {
         network.failure.withLock { $0 = nil }
         for pod in engine.podSandboxes() { try await engine.removePodSandbox(pod.id) }
-        try await engine.abandon()
-        try database.close()
+        try await endEngine()
     }
 
     /// Runs `body` with a fixture, and takes everything away whatever happens.
