@@ -44,6 +44,16 @@ int bl_step_set_domainname(struct bl_launch *launch, const Berth__Launch__V1__Se
     return setdomainname(action->name, strlen(action->name)) < 0 ? bl_fail(error, errno, NULL, "\"%s\"", action->name) : 0;
 }
 
+// Into `path` as it is resolved within the root, where the call that tells the working directory is filtered.
+static int enter_in_root(const char *path, struct bl_error *error)
+{
+    cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int fd = root < 0 ? -1 : bl_open_in_root(root, path, O_PATH | O_DIRECTORY, error);
+    if (fd < 0)
+        return root < 0 ? bl_fail(error, errno, "/", NULL) : -1;
+    return fchdir(fd) < 0 ? bl_fail(error, errno, path, NULL) : 0;
+}
+
 int bl_step_change_directory(struct bl_launch *launch, const Berth__Launch__V1__ChangeDirectory *action,
                              struct bl_error *error)
 {
@@ -53,7 +63,10 @@ int bl_step_change_directory(struct bl_launch *launch, const Berth__Launch__V1__
     // A path by /proc/self/fd of a leaked descriptor leads out of the root (CVE-2024-21626); the kernel then says
     // "(unreachable)" for it. The system call, since libc's getcwd hides that.
     char now[4096];
-    if (syscall(SYS_getcwd, now, sizeof now) < 0 || now[0] != '/')
+    long length = syscall(SYS_getcwd, now, sizeof now);
+    if (length < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS))
+        return enter_in_root(action->path, error);
+    if (length < 0 || now[0] != '/')
         return bl_fail(error, EXDEV, action->path, "is outside of the container's root");
     return 0;
 }

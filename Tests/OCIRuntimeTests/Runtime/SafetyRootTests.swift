@@ -69,6 +69,21 @@ struct SafetyRootTests {
         }
     }
 
+    /// Also where a filter keeps the check from the call that it takes.
+    @Test func aWorkingDirectoryIsCheckedUnderAFilterToo() throws {
+        let scene = try RuntimeScene()
+        var spec = try scene.specification("ls /proc/self/cwd/")
+        spec.linux?.seccomp = .init(defaultAction: "SCMP_ACT_ALLOW")
+        spec.linux?.seccomp?.syscalls = [.init(names: ["getcwd"], action: "SCMP_ACT_ERRNO")]
+        spec.process?.cwd = "/bin"
+        #expect(try scene.run(spec) == .exited(0))
+        #expect(scene.output.contains("busybox"))
+        for number in 3..<12 {
+            spec.process?.cwd = "/proc/self/fd/\(number)"
+            #expect(throws: BerthError.self) { try scene.run(spec) }
+        }
+    }
+
     /// CVE-2025-31133, CVE-2025-52565: a /dev/null or /dev/console of the image that leads into procfs.
     @Test func linksInPlaceOfDevicesMaskAndBindNothingElse() throws {
         let scene = try RuntimeScene()
