@@ -65,6 +65,7 @@ let targets: [Target] = [
     // Generated code only.
     library("LaunchAPI", [.protobuf]),
     library("CheckpointAPI", [.protobuf]),
+    library("NRIAPI", [.protobuf]),
     library("CRIAPI", [.protobuf, .grpc, .grpcProtobuf]),
     library("ContainerdAPI", [.protobuf, .grpc, .grpcProtobuf]),
 
@@ -91,6 +92,8 @@ let targets: [Target] = [
             "Images", "Networking", "Store", "OCIRuntime", "LaunchAPI", "OCISpec", "LinuxKernel", "Core",
             .protobuf, .system, .log, .yaml,
         ]),
+    // Plugins of the Node Resource Interface, over ttrpc.
+    library("NRI", ["Engine", "OCISpec", "LinuxKernel", "Core", "NRIAPI", .protobuf, .system, .log]),
     // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
     library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
     library(
@@ -106,7 +109,7 @@ let targets: [Target] = [
     command(
         "berthd",
         [
-            "CRIServer", "ContainerdServer", "Streaming", "Engine", "Images", "Networking", "Store", "Core",
+            "CRIServer", "ContainerdServer", "NRI", "Streaming", "Engine", "Images", "Networking", "Store", "Core",
             "LinuxKernel", .grpc,
             .grpcTransport, .lifecycle, .toml,
             .log,
@@ -144,6 +147,12 @@ let targets: [Target] = [
     tests("Networking", ["LinuxKernel", "OCISpec", "Core", .system]),
     tests("Images", ["OCISpec", "LinuxKernel", "Core", .system, .crypto]),
     tests("Engine", ["Core", "OCISpec", "Images", "Store", "OCIRuntime", "Networking", .system]),
+    .testTarget(
+        name: "NRITests",
+        dependencies: [
+            "NRI", "TestSupport", "Engine", "Images", "Networking", "Store", "OCISpec", "LinuxKernel", "Core", "NRIAPI",
+            .protobuf, .system, .log,
+        ], exclude: ["plugin.py"], swiftSettings: settings),
     tests("Streaming", ["Core", .log]),
     tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
     tests(

@@ -22,6 +22,8 @@ public final class Engine: Sendable {
     let driver: CgroupDriver
     let host: SpecHost
     let compiler: PlanCompiler
+    let plugins: any LifecyclePlugins
+    let programs: [String: OCIRuntimeProgram]
     let profiles = SeccompProfiles()
     let registry = Registry()
     let live = LiveContainers()
@@ -38,12 +40,13 @@ public final class Engine: Sendable {
     /// - Throws: `BerthError` (`failedPrecondition`) where another daemon uses the state directory.
     public init(
         configuration: EngineConfiguration, database: Database, images: ImageService, network: any PodNetwork,
-        logger: Logger
+        plugins: any LifecyclePlugins = NoPlugins(), logger: Logger
     ) async throws {
         self.configuration = configuration
         self.database = database
         self.images = images
         self.network = network
+        self.plugins = plugins
         self.logger = logger
         layout = StateLayout(root: configuration.state)
         stateLock = try Self.prepare(layout)
@@ -51,6 +54,7 @@ public final class Engine: Sendable {
         facts = try HostFacts.detect()
         driver = configuration.usesSystemd ? try .systemd() : .cgroupfs
         host = SpecHost(facts)
+        programs = try await Self.programs(configuration)
         compiler = PlanCompiler(facts: facts)
         try await recover()
     }
@@ -58,7 +62,7 @@ public final class Engine: Sendable {
     private static func prepare(_ layout: StateLayout) throws -> OwnedDescriptor {
         do {
             try Files.makeDirectories(layout.root, mode: 0o711)
-            for directory in [layout.pods, layout.containers] {
+            for directory in [layout.pods, layout.containers, layout.runtimes] {
                 try Files.makeDirectories(directory, mode: 0o711)
                 // The root of a user namespace passes through to its root filesystem; what is there has hard names.
                 try Syscall.fchmodat(directory, mode: 0o711)

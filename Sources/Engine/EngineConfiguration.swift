@@ -21,6 +21,12 @@ public struct EngineConfiguration: Sendable {
     public var passedAnnotations: [String] = []
     /// Directories of CDI specifications; a later one wins.
     public var cdiDirectories: [FilePath] = ["/etc/cdi", "/var/run/cdi"]
+    /// Directories of hooks that containers get (oci-hooks(5)); a later one wins.
+    public var hookDirectories: [FilePath] = []
+    /// Runtime handlers besides our own: programs with runc's command line, by name.
+    public var runtimes: [String: FilePath] = [:]
+    /// How long another runtime may take to start a container.
+    public var startTimeout = Duration.seconds(120)
     /// Size of a pod's /dev/shm in bytes.
     public var sharedMemorySize: UInt64 = 64 << 20
     /// How long a killed container may take to end before that is an error.
@@ -38,6 +44,8 @@ struct StateLayout: Sendable {
 
     var pods: FilePath { root.appending("pods") }
     var containers: FilePath { root.appending("containers") }
+    /// What other runtimes keep.
+    var runtimes: FilePath { root.appending("runtimes") }
 
     func pod(_ id: String) -> FilePath { pods.appending(id) }
     func namespaces(ofPod id: String) -> FilePath { pod(id).appending("ns") }

@@ -12,10 +12,13 @@ extension Engine {
             EngineStatus.Condition(
                 type: "NetworkReady", isMet: network.isReady, reason: network.reason, message: network.message),
         ]
-        let handlers = PodValidation.handlers.sorted().map {
-            EngineStatus.Handler(
-                name: $0, recursiveReadonlyMounts: host.hasRecursiveReadonlyMounts,
-                userNamespaces: host.hasUserNamespaces)
+        let handlers = handlerNames.sorted().map { name in
+            let features = programs[name]?.features
+            return EngineStatus.Handler(
+                name: name,
+                recursiveReadonlyMounts: host.hasRecursiveReadonlyMounts
+                    && features?.hasRecursiveReadonlyMounts != false,
+                userNamespaces: host.hasUserNamespaces && features?.hasUserNamespaces != false)
         }
         let about = About(
             version: Release.version, root: configuration.root.string, state: configuration.state.string,

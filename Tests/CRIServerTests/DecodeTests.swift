@@ -56,6 +56,11 @@ import Testing
         #expect(config.security.namespaces.pid == .container)
     }
 
+    @Test func settingsOfAnotherSystemAreRefused() throws {
+        #expect(try refusal { try pod { $0.windows.securityContext.runAsUsername = "x" } }.hasPrefix("config.windows"))
+        #expect(try refusal { try container { $0.windows.resources.cpuShares = 5 } }.hasPrefix("config.windows"))
+    }
+
     @Test func aPodWithoutDNSHasNoneOfItsOwn() throws {
         #expect(try pod { _ in }.dns == nil)
         #expect(try pod { $0.dnsConfig = .init() }.dns == DNSConfig())

@@ -7,6 +7,10 @@ func required(_ value: String, field: String) throws -> String {
     return value
 }
 
+func refuseWindows(_ isSet: Bool, field: String) throws {
+    guard !isSet else { throw BerthError(.invalidArgument, "\(field) is set, but this is Linux") }
+}
+
 func userID(_ value: Int64, field: String) throws -> Int64 {
     guard (0...Int64(UInt32.max - 1)).contains(value) else {
         throw BerthError.invalid(field: field, value: value, rule: "is not between 0 and \(UInt32.max - 1)")

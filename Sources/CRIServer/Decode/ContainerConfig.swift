@@ -38,6 +38,7 @@ extension ContainerConfig {
         stdinOnce = wire.stdinOnce
         terminal = wire.tty
         stopSignal = try StopSignal.number(of: wire.stopSignal)
+        try refuseWindows(wire.hasWindows, field: "config.windows")
         guard wire.hasLinux else { return }
         if wire.linux.hasResources { resources = LinuxResources(wire.linux.resources) }
         security = try ContainerSecurityContext(wire.linux.securityContext)

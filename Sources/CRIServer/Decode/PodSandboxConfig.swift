@@ -20,6 +20,7 @@ extension PodSandboxConfig {
         }
         labels = wire.labels
         annotations = wire.annotations
+        try refuseWindows(wire.hasWindows, field: "config.windows")
         guard wire.hasLinux else { return }
         cgroupParent = wire.linux.cgroupParent
         sysctls = wire.linux.sysctls

@@ -9,6 +9,7 @@ internal import Glibc
 internal import Images
 internal import LinuxKernel
 internal import Logging
+internal import NRI
 internal import Networking
 internal import Store
 internal import SystemPackage
@@ -33,12 +34,14 @@ struct Daemon {
         let database = try Database(path: root.appending("meta.db"))
         let images = try makeImages(root: root, database: database)
         try await images.recover()
+        let plugins =
+            configuration.nri.isEnabled ? PluginHost(configuration: configuration.nri.host(), logger: logger) : nil
         let engine = try await Engine(
             configuration: configuration.engine(), database: database, images: images, network: try makeNetwork(),
-            logger: logger)
+            plugins: plugins ?? NoPlugins(), logger: logger)
         let outcome: Result<Void, any Error>
         do {
-            try await serve(engine, until: signals)
+            try await serve(engine, plugins, until: signals)
             outcome = .success(())
         } catch {
             outcome = .failure(error)
@@ -48,7 +51,10 @@ struct Daemon {
         try outcome.get()
     }
 
-    private func serve(_ engine: Engine, until signals: Signals) async throws {
+    private func serve(_ engine: Engine, _ plugins: PluginHost?, until signals: Signals) async throws {
+        if let socket = plugins?.socket { try ListeningSocket.prepare(socket) }
+        // Nothing is to be made behind their backs.
+        try await plugins?.start(engine)
         let address = FilePath(configuration.socket)
         try ListeningSocket.prepare(address)
         var settings = HTTP2ServerTransport.Posix.Config.defaults
@@ -68,6 +74,7 @@ struct Daemon {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.serve() }
             group.addTask { try await streaming.run() }
+            if let plugins { group.addTask { try await plugins.run() } }
             _ = try await transport.listeningAddress
             guard chmod(address.string, 0o600) == 0 else {
                 throw BerthError(.internal, "could not protect \(address)", cause: Errno(rawValue: errno))

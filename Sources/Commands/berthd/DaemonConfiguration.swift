@@ -3,6 +3,7 @@ internal import Engine
 internal import Foundation
 internal import Images
 internal import Logging
+internal import NRI
 internal import Networking
 internal import SystemPackage
 internal import TOMLKit
@@ -23,15 +24,27 @@ struct DaemonConfiguration {
     var seccompDirectory = "/var/lib/kubelet/seccomp"
     var passedAnnotations: [String] = []
     var cdiDirectories = ["/etc/cdi", "/var/run/cdi"]
+    var hookDirectories = ["/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"]
+    var runtimes: [String: String] = [:]
     var sharedMemoryMegabytes = 64
     var network = NetworkSettings()
     var images = ImageSettings()
     var streaming = StreamingSettings()
+    var nri = PluginSettings()
 
     struct StreamingSettings {
         var address = "127.0.0.1"
         /// 0: any free one.
         var port = 0
+    }
+
+    struct PluginSettings {
+        var isEnabled = false
+        var socket = "/var/run/nri/nri.sock"
+        var pluginDirectory = "/opt/nri/plugins"
+        var configurationDirectory = "/etc/nri/conf.d"
+        var registrationSeconds = 5
+        var requestSeconds = 2
     }
 
     struct NetworkSettings {
@@ -110,6 +123,13 @@ struct DaemonConfiguration {
         }
         result.sharedMemoryMegabytes = try pods.integer("shm_megabytes") ?? result.sharedMemoryMegabytes
         result.passedAnnotations = try pods.strings("passed_annotations") ?? []
+        result.hookDirectories = try pods.strings("hooks_directories") ?? result.hookDirectories
+        for (name, section) in try top.namedSections("runtimes") {
+            guard let path = try section.string("path") else {
+                throw BerthError(.invalidArgument, "runtimes.\(name).path is missing")
+            }
+            result.runtimes[name] = path
+        }
         result.cdiDirectories = try pods.strings("cdi_directories") ?? result.cdiDirectories
         result.seccompDirectory = try pods.string("seccomp_directory") ?? result.seccompDirectory
         switch try pods.string("unset_seccomp") {
@@ -133,6 +153,16 @@ struct DaemonConfiguration {
         let streaming = try top.section("streaming")
         result.streaming.address = try streaming.string("address") ?? result.streaming.address
         result.streaming.port = try streaming.integer("port") ?? result.streaming.port
+
+        let nri = try top.section("nri")
+        result.nri.isEnabled = try nri.boolean("enabled") ?? result.nri.isEnabled
+        result.nri.socket = try nri.string("socket") ?? result.nri.socket
+        result.nri.pluginDirectory = try nri.string("plugin_directory") ?? result.nri.pluginDirectory
+        result.nri.configurationDirectory =
+            try nri.string("plugin_config_directory") ?? result.nri.configurationDirectory
+        result.nri.registrationSeconds =
+            try nri.integer("registration_timeout_seconds") ?? result.nri.registrationSeconds
+        result.nri.requestSeconds = try nri.integer("request_timeout_seconds") ?? result.nri.requestSeconds
 
         let images = try top.section("images")
         result.images.snapshotter = try images.string("snapshotter") ?? result.images.snapshotter
@@ -165,20 +195,30 @@ struct DaemonConfiguration {
             network.cniPluginDirectories.map { ("network.cni_plugin_directories", $0) }
             + images.hostsDirectories.map { ("images.hosts_directories", $0) }
             + cdiDirectories.map { ("pods.cdi_directories", $0) }
+            + hookDirectories.map { ("pods.hooks_directories", $0) }
+            + runtimes.map { ("runtimes.\($0.key).path", $0.value) }
         for (field, path) in [
             ("root", root), ("state", state), ("address", socket), ("launcher", launcher ?? "/"),
             ("pods.cgroup_parent", cgroupParent), ("pods.seccomp_directory", seccompDirectory),
             ("network.cni_config_directory", network.cniConfigDirectory),
             ("images.logins", images.logins.isEmpty ? "/" : images.logins),
+            ("nri.socket", nri.socket.isEmpty ? "/" : nri.socket),
+            ("nri.plugin_directory", nri.pluginDirectory.isEmpty ? "/" : nri.pluginDirectory),
+            ("nri.plugin_config_directory", nri.configurationDirectory),
         ] + lists {
             guard path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
                 throw BerthError.invalid(field: field, value: path, rule: "must be an absolute path without ..")
             }
         }
         // sun_path of unix(7).
-        guard socket.utf8.count < 108 else {
-            throw BerthError.invalid(
-                field: "address", value: socket, rule: "is longer than a socket's path may be (107)")
+        for (field, path) in [("address", socket), ("nri.socket", nri.socket)] where path.utf8.count >= 108 {
+            throw BerthError.invalid(field: field, value: path, rule: "is longer than a socket's path may be (107)")
+        }
+        for (field, seconds) in [
+            ("nri.registration_timeout_seconds", nri.registrationSeconds),
+            ("nri.request_timeout_seconds", nri.requestSeconds),
+        ] where !(1...600).contains(seconds) {
+            throw BerthError.invalid(field: field, value: seconds, rule: "must be from 1 to 600")
         }
         guard "\(state)/containers//monitor.sock".utf8.count + 64 < 4096 else {
             throw BerthError.invalid(field: "state", value: state, rule: "is too long")
@@ -208,6 +248,8 @@ struct DaemonConfiguration {
         configuration.seccompDirectory = FilePath(seccompDirectory)
         configuration.passedAnnotations = passedAnnotations
         configuration.cdiDirectories = cdiDirectories.map { FilePath($0) }
+        configuration.hookDirectories = hookDirectories.map { FilePath($0) }
+        configuration.runtimes = runtimes.mapValues { FilePath($0) }
         configuration.sharedMemorySize = UInt64(sharedMemoryMegabytes) << 20
         return configuration
     }
@@ -243,6 +285,18 @@ extension DaemonConfiguration.ImageSettings {
             policy.verification = ImageVerification(directory: FilePath(verifierDirectory))
         }
         return policy
+    }
+}
+
+extension DaemonConfiguration.PluginSettings {
+    func host() -> PluginHostConfiguration {
+        var configuration = PluginHostConfiguration()
+        configuration.socket = socket.isEmpty ? nil : FilePath(socket)
+        configuration.pluginDirectory = pluginDirectory.isEmpty ? nil : FilePath(pluginDirectory)
+        configuration.configurationDirectory = FilePath(configurationDirectory)
+        configuration.registrationTimeout = .seconds(registrationSeconds)
+        configuration.requestTimeout = .seconds(requestSeconds)
+        return configuration
     }
 }
 

@@ -39,9 +39,16 @@ enum DefaultConfiguration {
         # Where specifications of the Container Device Interface are; a later directory wins.
         cdi_directories = ["/etc/cdi", "/var/run/cdi"]
 
+        # Where hooks are described that containers get, as oci-hooks(5) has it; a later directory wins.
+        hooks_directories = ["/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"]
+
         # Annotations of pods and containers that go into the OCI configuration, where hooks read them: names, or starts of
         # names with a * at the end. None by default.
         passed_annotations = []
+
+        # Runtime handlers besides berth's own: programs with runc's command line, by the name that a RuntimeClass has for them.
+        # [runtimes.runc]
+        # path = "/usr/sbin/runc"
 
         [network]
         # Where a CNI configuration is found here, its plugins connect the pods; else the built-in network does.
@@ -65,6 +72,21 @@ enum DefaultConfiguration {
 
         # 0: any free one.
         port = 0
+
+        [nri]
+        # Whether plugins of the Node Resource Interface may take part in the life of pods and containers.
+        enabled = false
+
+        # Where plugins connect; mode 0600. Empty: none comes by itself.
+        socket = "/var/run/nri/nri.sock"
+
+        # Programs NN-NAME here are started as plugins, with NN-NAME.conf or NAME.conf as their configuration. Empty: none.
+        plugin_directory = "/opt/nri/plugins"
+        plugin_config_directory = "/etc/nri/conf.d"
+
+        # How long a plugin may take to register and to learn what is there, and to answer. One that takes longer is dropped.
+        registration_timeout_seconds = 5
+        request_timeout_seconds = 2
 
         [images]
         # How image layers are kept: "overlayfs" (directories), "erofs" (one read-only image file for each layer, Linux 5.19 with loop

@@ -61,3 +61,63 @@ extension CDIEdits {
         return result
     }
 }
+
+extension CDIEdits {
+    /// Changes a specification that is built already.
+    func apply(to spec: inout RuntimeSpec) throws {
+        for entry in env ?? [] {
+            let name = entry.prefix { $0 != "=" }
+            guard name.count < entry.count else { continue }
+            let others = (spec.process?.env ?? []).filter { $0.prefix { $0 != "=" } != name }
+            spec.process?.env = others + [entry]
+        }
+        let added = additionalGids ?? []
+        if !added.isEmpty {
+            let groups = spec.process?.user?.additionalGids ?? []
+            spec.process?.user?.additionalGids = groups + added.filter { !groups.contains($0) }
+        }
+        var linux = spec.linux ?? RuntimeSpec.Linux()
+        for device in try hostDevices() {
+            var nodes = (linux.devices ?? []).filter { $0.path != device.path }
+            nodes.append(device.specification)
+            linux.devices = nodes
+            var limits = linux.resources ?? .init()
+            limits.devices = (limits.devices ?? []) + [device.rule]
+            linux.resources = limits
+        }
+        spec.linux = linux
+        for mount in try specificationMounts() {
+            spec.mounts = (spec.mounts ?? []).filter { $0.destination != mount.destination } + [mount]
+        }
+        guard let hooks = try specificationHooks() else { return }
+        spec.hooks = (spec.hooks ?? RuntimeSpec.Hooks()).followed(by: hooks)
+    }
+}
+
+extension HostDevice {
+    var specification: RuntimeSpec.Linux.Device {
+        RuntimeSpec.Linux.Device(
+            path: path, type: kind, major: major, minor: minor, fileMode: mode, uid: uid, gid: gid)
+    }
+
+    var rule: RuntimeSpec.Linux.Resources.DeviceRule {
+        .init(allow: true, type: kind, major: major, minor: minor, access: access)
+    }
+}
+
+extension RuntimeSpec.Hooks {
+    /// These, and at each point `others` after them.
+    func followed(by others: RuntimeSpec.Hooks) -> RuntimeSpec.Hooks {
+        func joined(_ first: [RuntimeSpec.Hook]?, _ second: [RuntimeSpec.Hook]?) -> [RuntimeSpec.Hook]? {
+            second == nil ? first : (first ?? []) + (second ?? [])
+        }
+        var result = RuntimeSpec.Hooks()
+        result.prestart = joined(prestart, others.prestart)
+        result.createRuntime = joined(createRuntime, others.createRuntime)
+        result.createContainer = joined(createContainer, others.createContainer)
+        result.startContainer = joined(startContainer, others.startContainer)
+        result.poststart = joined(poststart, others.poststart)
+        result.poststop = joined(poststop, others.poststop)
+        return result
+    }
+}

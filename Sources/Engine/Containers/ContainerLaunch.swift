@@ -42,7 +42,15 @@ extension Engine {
         builder.cdi = cdi
         builder.imageMounts = images
         builder.passedAnnotations = configuration.passedAnnotations
-        return try builder.build()
+        var spec = try builder.build()
+        let annotations = pod.config.annotations.merging(container.config.annotations) { $1 }
+            .merging(spec.annotations ?? [:]) { $1 }
+        if let hooks = try HookDirectory(directories: configuration.hookDirectories).hooks(
+            for: spec, annotations: annotations, hasBindMounts: !container.config.mounts.isEmpty)
+        {
+            spec.hooks = (spec.hooks ?? RuntimeSpec.Hooks()).followed(by: hooks)
+        }
+        return spec
     }
 
     private func targetNamespace(_ options: NamespaceOptions, in pod: PodSandbox) throws -> String? {
@@ -103,9 +111,7 @@ extension Engine {
         }
         options.monitor = MonitorOptions(
             socket: layout.monitorSocket(of: container.id), exitPath: layout.exitRecord(of: container.id))
-        options.stdio = StdioOptions(
-            stdin: container.config.stdin, stdinOnce: container.config.stdinOnce,
-            logPath: container.logPath.isEmpty ? nil : FilePath(container.logPath))
+        options.stdio = stdio(of: container)
         let cgroup = ContainerCgroup(host: facts.cgroups, path: container.cgroup, unit: unit(of: container.cgroup))
         options.cgroupSurvey = cgroup.survey()
         let plan = try compiler.compile(spec, options: options)
@@ -123,6 +129,12 @@ extension Engine {
         }
     }
 
+    func stdio(of container: Container) -> StdioOptions {
+        StdioOptions(
+            stdin: container.config.stdin, stdinOnce: container.config.stdinOnce,
+            logPath: container.logPath.isEmpty ? nil : FilePath(container.logPath))
+    }
+
     /// The plan of a command in a running container: its process with other arguments.
     ///
     /// - Parameter cgroup: that of the command, where it is not its container's.
@@ -130,6 +142,9 @@ extension Engine {
         _ command: [String], in container: Container, _ entry: LiveContainer, terminal: Bool = false,
         cgroup: Cgroup? = nil
     ) throws -> Berth_Launch_V1_Plan {
+        if let program = program(of: container) {
+            return try compiler.compileCommand(program.exec(command, in: container.id, terminal: terminal))
+        }
         guard let process = container.process else {
             throw BerthError(.failedPrecondition, "container \"\(container.id)\" has no process")
         }
@@ -151,9 +166,8 @@ extension Engine {
         return try compiler.compileExec(process: own, container: target, options: options)
     }
 
-    func apply(_ resources: LinuxResources, to cgroup: String) throws {
-        try ContainerCgroup(host: facts.cgroups, path: cgroup, unit: unit(of: cgroup)).update(
-            ResourceTranslation.specification(resources))
+    func apply(_ limits: RuntimeSpec.Linux.Resources, to cgroup: String) throws {
+        try ContainerCgroup(host: facts.cgroups, path: cgroup, unit: unit(of: cgroup)).update(limits)
     }
 }
 

@@ -77,12 +77,22 @@ extension Engine {
             let resolver = UserResolver(files: LayeredFiles(layers: rootFS.readableLayers))
             let user = try resolver.resolve(config.security, imageUser: execution.user ?? "")
             let volumes = try await mountImages(of: container, in: pod)
-            let spec = try specification(
+            let unadjusted = try specification(
                 of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid),
                 images: volumes.mapValues(\.path))
+            rollback.onFailure("tell the plugins") {
+                await self.plugins.containerStopped(container, in: pod)
+                await self.plugins.containerRemoved(container, in: pod)
+            }
+            var spec = try await self.adjusted(unadjusted, of: container, in: pod)
+            if program(of: pod) != nil { spec.ociVersion = OCIRuntimeProgram.specificationVersion }
+            let adjusted = try registry.container(id)
             try makeContainerDirectory(id, spec: spec, mounts: config.mounts)
-            try await mountMappedRoot(rootFS, of: container, in: pod)
-            let launched = try await launch(container, spec: spec, rootFS: rootFS)
+            try await mountMappedRoot(rootFS, of: adjusted, in: pod)
+            let launched =
+                if let program = program(of: pod) { try await launch(adjusted, by: program) } else {
+                    try await launch(adjusted, spec: spec, rootFS: rootFS)
+                }
             let entry = LiveContainer(monitor: MonitorClient(socket: layout.monitorSocket(of: id)), spec: spec)
             live[id] = entry
             var warnings = launched.warnings.map { "\($0)" }
@@ -94,7 +104,7 @@ extension Engine {
             guard registry.pod(exactly: pod.id)?.state.isReady == true else {
                 throw BerthError(.failedPrecondition, "pod sandbox \"\(pod.id)\" was stopped meanwhile")
             }
-            try registry.updateContainer(id) {
+            let made = try registry.updateContainer(id) {
                 $0.user = user
                 if !volumes.isEmpty {
                     $0.mountedImages = Dictionary(uniqueKeysWithValues: volumes.map { ("\($0.key)", $0.value.id) })
@@ -109,6 +119,7 @@ extension Engine {
             try await store(container: id)
             watch(id, entry)
             publish(.created, id, pod: pod.id)
+            await plugins.containerCreated(made, in: pod)
             return id
         }
     }

@@ -24,7 +24,9 @@ extension Engine {
     public func execSync(_ command: [String], in id: String, timeout: Duration? = nil) async throws -> ExecResult {
         let (container, entry) = try running(id)
         // Only what may have to be killed needs it.
-        let own = timeout == nil ? nil : CommandCgroup(below: Cgroup(host: facts.cgroups, path: container.cgroup))
+        let isOurs = program(of: container) == nil
+        let own =
+            timeout == nil || !isOurs ? nil : CommandCgroup(below: Cgroup(host: facts.cgroups, path: container.cgroup))
         defer { own?.remove() }
         let plan = try execPlan(command, in: container, entry, cgroup: own?.cgroup)
         let output = try ExecOutput(limit: Self.execOutputLimit)

@@ -33,6 +33,8 @@ extension Engine {
                 "could not store the exit of container", metadata: ["container": "\(id)", "error": "\(error)"])
         }
         publish(.stopped, id, pod: container.podID)
+        if let pod = registry.pod(exactly: container.podID) { await plugins.containerStopped(changed, in: pod) }
+        await runPoststopHooks(of: changed)
         logger.info(
             "container ended",
             metadata: ["container": "\(id)", "code": "\(exit.code)", "reason": "\(exit.reason)"])

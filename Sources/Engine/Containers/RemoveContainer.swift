@@ -16,12 +16,17 @@ extension Engine {
             if let entry = self.live[container.id] {
                 switch container.state {
                 case .running, .created: try await self.kill(container, entry)
+                // Its end is known, and may be being told still.
+                case .exited: _ = await entry.exited.wait(atMost: self.configuration.killTimeout)
                 default: break
                 }
             }
-            try self.registry.updateContainer(container.id) { $0.state = .removing($0.state.exit) }
+            let removing = try self.registry.updateContainer(container.id) { $0.state = .removing($0.state.exit) }
             try await self.store(container: container.id)
             try await self.dismantle(container)
+            if let pod = self.registry.pod(exactly: container.podID) {
+                await self.plugins.containerRemoved(removing, in: pod)
+            }
             self.registry.removeContainer(container.id)
             self.live[container.id] = nil
             try await self.store(container: container.id)
@@ -31,6 +36,7 @@ extension Engine {
 
     /// Takes away what a container is made of; what is not there is no error, so that it can be repeated.
     func dismantle(_ container: Container) async throws {
+        try await program(of: container)?.delete(container.id)
         try await deleteCgroup(container.cgroup, of: container.id)
         await endMonitor(of: container)
         try await unmountHostMounts(of: container)

@@ -12,11 +12,16 @@ extension Engine {
                 throw BerthError(
                     .failedPrecondition, "container \"\(container.id)\" is \(container.state.name), not created")
             }
-            guard self.registry.pod(exactly: container.podID)?.state.isReady == true else {
+            guard let pod = self.registry.pod(exactly: container.podID), pod.state.isReady else {
                 throw BerthError(.failedPrecondition, "pod sandbox \"\(container.podID)\" is not ready")
             }
             do {
+                try await self.plugins.startContainer(container, in: pod)
                 try await entry.monitor.start()
+                if let program = self.program(of: pod) {
+                    try await self.waitForStart(container, entry, by: program)
+                }
+                try await self.runPoststartHooks(of: container)
             } catch {
                 try await self.fail(container, entry, error)
                 throw BerthError.wrapping(error, "could not start container \"\(container.id)\"")
@@ -27,17 +32,22 @@ extension Engine {
             }
             try await self.store(container: container.id)
             self.publish(.started, container.id, pod: container.podID)
+            await self.plugins.containerStarted(self.registry.container(exactly: container.id) ?? container, in: pod)
         }
     }
 
     private func fail(_ container: Container, _ entry: LiveContainer, _ error: any Error) async throws {
         let now = WallClock.now()
-        _ = try registry.updateContainer(container.id) {
+        let failed = try registry.updateContainer(container.id) {
             guard $0.state == .created else { return }
             $0.state = .exited(
                 ContainerExit(code: 128, startedAt: 0, finishedAt: now, reason: "StartError", message: "\(error)"))
         }
         try? await kill(container, entry)
         try await store(container: container.id)
+        // Where its end was seen before, it was told then.
+        guard container.state == .created, failed.state.exit?.reason == "StartError" else { return }
+        if let pod = registry.pod(exactly: container.podID) { await plugins.containerStopped(failed, in: pod) }
+        await runPoststopHooks(of: failed)
     }
 }

@@ -38,7 +38,13 @@ extension Engine {
         let deadline = ContinuousClock.now + configuration.killTimeout
         var pause = Duration.milliseconds(50)
         repeat {
-            do { try await entry.monitor.signal(SIGKILL, all: true) } catch {
+            do {
+                if program(of: container) != nil {
+                    try await killAll(of: cgroup, by: entry)
+                } else {
+                    try await entry.monitor.signal(SIGKILL, all: true)
+                }
+            } catch {
                 // The monitor has ended, or never was; the kernel knows the processes too.
                 if cgroup.exists { try? cgroup.kill() }
             }
@@ -50,6 +56,15 @@ extension Engine {
             .deadlineExceeded,
             "container \"\(container.id)\" did not end within \(configuration.killTimeout) of being killed: "
                 + "a process of it hangs in the kernel")
+    }
+
+    /// The runtime's own process waits for the container's, and must not go before it.
+    private func killAll(of cgroup: Cgroup, by entry: LiveContainer) async throws {
+        if cgroup.exists, try !cgroup.pids(recursive: true).isEmpty {
+            try cgroup.kill()
+        } else {
+            try await entry.monitor.signal(SIGKILL)
+        }
     }
 }
 

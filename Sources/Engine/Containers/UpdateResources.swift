@@ -1,7 +1,7 @@
 internal import Core
 internal import LinuxKernel
 internal import OCIRuntime
-internal import OCISpec
+public import OCISpec
 internal import SystemPackage
 
 extension Engine {
@@ -17,11 +17,35 @@ extension Engine {
                     .failedPrecondition,
                     "container \"\(container.id)\" is \(container.state.name): its limits cannot change")
             }
-            let resources = container.resources.updated(by: update)
-            try self.apply(update, to: container.cgroup)
-            try self.registry.updateContainer(container.id) { $0.resources = resources }
+            guard let pod = self.registry.pod(exactly: container.podID) else {
+                throw BerthError.notFound("pod sandbox", container.podID)
+            }
+            let limits = try await self.plugins.updateContainer(
+                container, to: ResourceTranslation.specification(update), in: pod)
+            try self.apply(limits, to: container.cgroup)
+            let updated = try self.registry.updateContainer(container.id) {
+                $0.resources = $0.resources.updated(by: update).updated(by: ResourceTranslation.limits(limits))
+            }
             try await self.store(container: container.id)
+            await self.plugins.containerUpdated(updated, in: pod)
         }
+    }
+
+    /// Changes limits of a container beside whatever is being done with it, and asks nobody: for plugins.
+    public func setLimits(of id: String, to limits: RuntimeSpec.Linux.Resources) async throws {
+        let container = try container(id)
+        switch container.state {
+        case .created, .running: break
+        default:
+            throw BerthError(
+                .failedPrecondition,
+                "container \"\(container.id)\" is \(container.state.name): its limits cannot change")
+        }
+        try apply(limits, to: container.cgroup)
+        try registry.updateContainer(container.id) {
+            $0.resources = $0.resources.updated(by: ResourceTranslation.limits(limits))
+        }
+        try await store(container: container.id)
     }
 
     /// Changes the limits of a pod's own cgroup; those that the kubelet made it changes itself.
@@ -31,12 +55,16 @@ extension Engine {
         let pod = try podSandbox(id)
         try await exclusively("pod/\(pod.id)") {
             let pod = try self.podSandbox(pod.id)
-            if let resources, pod.ownsCgroup { try self.apply(resources, to: pod.cgroup) }
-            try self.registry.updatePod(pod.id) {
+            try await self.plugins.updatePodSandbox(pod, overhead: overhead, resources: resources)
+            if let resources, pod.ownsCgroup {
+                try self.apply(ResourceTranslation.specification(resources), to: pod.cgroup)
+            }
+            let updated = try self.registry.updatePod(pod.id) {
                 if let overhead { $0.overhead = ($0.overhead ?? LinuxResources()).updated(by: overhead) }
                 if let resources { $0.resources = ($0.resources ?? LinuxResources()).updated(by: resources) }
             }
             try await self.store(pod: pod.id)
+            await self.plugins.podSandboxUpdated(updated)
         }
     }
 }

@@ -31,7 +31,9 @@ extension Engine {
         } catch {
             throw BerthError(.internal, "could not make cgroup \(pod.cgroup) of pod sandbox \(pod.id)", cause: error)
         }
-        if let resources = pod.resources, pod.ownsCgroup { try apply(resources, to: pod.cgroup) }
+        if let resources = pod.resources, pod.ownsCgroup {
+            try apply(ResourceTranslation.specification(resources), to: pod.cgroup)
+        }
     }
 
     /// Removes the pod's cgroup if this engine made it. A parent that still holds others stays.

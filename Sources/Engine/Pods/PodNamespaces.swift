@@ -17,6 +17,12 @@ extension Engine {
         return types
     }
 
+    /// Type and file of those that are pinned at this moment.
+    public func pinnedNamespaces(of pod: PodSandbox) -> [(type: String, path: String)] {
+        guard pod.state.isReady || pod.state == .creating else { return [] }
+        return Self.namespaceTypes(of: pod).map { ($0.type, layout.namespace($0.file, ofPod: pod.id).string) }
+    }
+
     /// Makes the pod's namespaces in a process that ends at once, and pins them under files.
     ///
     /// - Returns: the init of a shared PID namespace, which stays; `nil` where there is none.

@@ -7,13 +7,15 @@ internal import SystemPackage
 
 /// What can be refused before anything is made.
 enum PodValidation {
-    static let handlers: Set<String> = ["", "berth"]
-
-    static func check(_ config: PodSandboxConfig, runtimeHandler: String, usesSystemd: Bool = false) throws {
+    static func check(
+        _ config: PodSandboxConfig, runtimeHandler: String, handlers: Set<String> = ["", "berth"],
+        usesSystemd: Bool = false
+    ) throws {
         guard handlers.contains(runtimeHandler) else {
             throw BerthError(
                 .invalidArgument, "runtime handler \"\(runtimeHandler)\" does not exist",
-                advice: "known are the empty one and \"berth\"")
+                advice:
+                    "known are the empty one and \(handlers.filter { !$0.isEmpty }.sorted().joined(separator: ", "))")
         }
         guard config.hostname.utf8.count <= 64 else {
             throw BerthError.invalid(field: "config.hostname", value: config.hostname, rule: "is longer than 64 bytes")

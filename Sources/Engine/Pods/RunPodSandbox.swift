@@ -8,7 +8,16 @@ extension Engine {
     /// A repeated call for a pod that is ready answers its ID; one that comes while the first still works waits for it.
     /// A failed call leaves nothing behind.
     public func runPodSandbox(_ config: PodSandboxConfig, runtimeHandler: String = "") async throws -> String {
-        try PodValidation.check(config, runtimeHandler: runtimeHandler, usesSystemd: configuration.usesSystemd)
+        try PodValidation.check(
+            config, runtimeHandler: runtimeHandler, handlers: handlerNames, usesSystemd: configuration.usesSystemd)
+        if let program = programs[runtimeHandler], config.security.namespaces.user?.mode == .pod,
+            !program.features.hasUserNamespaces
+        {
+            throw BerthError(
+                .failedPrecondition,
+                "runtime handler \"\(runtimeHandler)\" has no user namespaces with idmapped mounts, which the pod asks for"
+            )
+        }
         return try await exclusively("name/\(config.metadata.reservedName)") {
             try await self.removeFailedAttempt(config)
             if let id = try self.existingPod(config) { return id }
@@ -62,7 +71,13 @@ extension Engine {
                 try registry.updatePod(id) { $0.network = result }
             }
             try writePodFiles(registry.pod(id), hostname: hostname)
-            try registry.updatePod(id) { $0.state = .ready }
+            let made = try registry.pod(id)
+            rollback.onFailure("tell the plugins") {
+                await self.plugins.podSandboxStopped(made)
+                await self.plugins.podSandboxRemoved(made)
+            }
+            try await plugins.runPodSandbox(made)
+            plugins.podSandboxReady(try registry.updatePod(id) { $0.state = .ready })
             try await store(pod: id)
             publish(.created, id, pod: id)
             publish(.started, id, pod: id)

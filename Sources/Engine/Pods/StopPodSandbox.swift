@@ -21,7 +21,8 @@ extension Engine {
             for container in self.registry.containers(in: pod.id) {
                 try await self.removeContainer(container.id)
             }
-            try self.registry.updatePod(pod.id) { $0.state = .removing }
+            let removing = try self.registry.updatePod(pod.id) { $0.state = .removing }
+            await self.plugins.podSandboxRemoved(removing)
             try await self.store(pod: pod.id)
             try await self.dismantle(pod, removing: true)
             self.registry.removePod(pod.id)
@@ -50,6 +51,7 @@ extension Engine {
         for container in registry.containers(in: pod.id) {
             try await stopContainer(container.id, grace: .zero)
         }
+        if wasReady { await plugins.podSandboxStopped(registry.pod(exactly: pod.id) ?? pod) }
         try await dismantle(pod, removing: false)
         if wasReady { publish(.stopped, pod.id, pod: pod.id) }
     }

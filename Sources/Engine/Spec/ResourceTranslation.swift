@@ -21,4 +21,21 @@ enum ResourceTranslation {
         if !limits.unified.isEmpty { result.unified = limits.unified }
         return result
     }
+
+    /// What of them CRI can say.
+    static func limits(_ specification: RuntimeSpec.Linux.Resources) -> LinuxResources {
+        var result = LinuxResources()
+        result.cpuShares = Int64(clamping: specification.cpu?.shares ?? 0)
+        result.cpuQuota = specification.cpu?.quota ?? 0
+        result.cpuPeriod = Int64(clamping: specification.cpu?.period ?? 0)
+        result.cpusetCPUs = specification.cpu?.cpus ?? ""
+        result.cpusetMemories = specification.cpu?.mems ?? ""
+        result.memoryLimit = specification.memory?.limit ?? 0
+        result.memorySwapLimit = specification.memory?.swap ?? 0
+        result.hugepageLimits = (specification.hugepageLimits ?? []).map {
+            .init(pageSize: $0.pageSize, limit: $0.limit)
+        }
+        result.unified = specification.unified ?? [:]
+        return result
+    }
 }

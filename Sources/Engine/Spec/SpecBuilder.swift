@@ -149,12 +149,7 @@ struct SpecBuilder {
         }
         linux.resources = ResourceTranslation.specification(resources)
         linux.resources?.devices = deviceRules()
-        let nodes = devices.map { device in
-            RuntimeSpec.Linux.Device(
-                path: device.path, type: device.kind, major: device.major, minor: device.minor, fileMode: device.mode,
-                uid: device.uid, gid: device.gid)
-        }
-        linux.devices = nodes.isEmpty ? nil : nodes
+        linux.devices = devices.isEmpty ? nil : devices.map(\.specification)
         linux.seccomp = seccomp
         linux.rootfsPropagation = rootPropagation()
         if !security.privileged {
@@ -189,8 +184,7 @@ struct SpecBuilder {
     private func deviceRules() -> [RuntimeSpec.Linux.Resources.DeviceRule] {
         typealias Rule = RuntimeSpec.Linux.Resources.DeviceRule
         if security.privileged { return [Rule(allow: true, access: "rwm")] }
-        return [Rule(allow: false, access: "rwm")]
-            + devices.map { Rule(allow: true, type: $0.kind, major: $0.major, minor: $0.minor, access: $0.access) }
+        return [Rule(allow: false, access: "rwm")] + devices.map(\.rule)
     }
 
     private func rootPropagation() -> String? {

@@ -25,17 +25,26 @@ final class EngineFixture: Sendable {
     let mark: String
     let network = RecordingNetwork()
     private let usesSystemd: Bool
+    private let plugins: any LifecyclePlugins
+    private let configure: @Sendable (inout EngineConfiguration) -> Void
     private let opened: Mutex<(database: Store.Database, engine: Engine)>
 
     var database: Store.Database { opened.withLock { $0.database } }
     var engine: Engine { opened.withLock { $0.engine } }
 
-    init(usesSystemd: Bool = false) async throws {
+    init(
+        usesSystemd: Bool = false, plugins: any LifecyclePlugins = NoPlugins(),
+        configure: @escaping @Sendable (inout EngineConfiguration) -> Void = { _ in }
+    ) async throws {
         self.usesSystemd = usesSystemd
+        self.plugins = plugins
+        self.configure = configure
         scratch = try ScratchDirectory("engine")
         mark = "eng\(Identifier.random().prefix(10))"
         try scratch.directory("root")
-        opened = Mutex(try await Self.open(scratch, mark: mark, network: network, usesSystemd: usesSystemd))
+        opened = Mutex(
+            try await Self.open(
+                scratch, mark: mark, network: network, plugins: plugins, usesSystemd: usesSystemd, configure))
         try await addImage()
     }
 
@@ -50,7 +59,8 @@ final class EngineFixture: Sendable {
             }
             try Files.removeTree(scratch.appending("run"))
         }
-        let new = try await Self.open(scratch, mark: mark, network: network, usesSystemd: usesSystemd)
+        let new = try await Self.open(
+            scratch, mark: mark, network: network, plugins: plugins, usesSystemd: usesSystemd, configure)
         opened.withLock { $0 = new }
     }
 
@@ -63,7 +73,8 @@ final class EngineFixture: Sendable {
     }
 
     private static func open(
-        _ scratch: ScratchDirectory, mark: String, network: RecordingNetwork, usesSystemd: Bool
+        _ scratch: ScratchDirectory, mark: String, network: RecordingNetwork, plugins: any LifecyclePlugins,
+        usesSystemd: Bool, _ configure: (inout EngineConfiguration) -> Void
     ) async throws -> (database: Store.Database, engine: Engine) {
         let root = scratch.appending("root")
         let database = try Store.Database(path: root.appending("meta.db"))
@@ -74,9 +85,10 @@ final class EngineFixture: Sendable {
         configuration.launcher = launcher
         configuration.usesSystemd = usesSystemd
         configuration.cdiDirectories = [scratch.appending("cdi")]
+        configure(&configuration)
         let engine = try await Engine(
             configuration: configuration, database: database, images: images, network: network,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            plugins: plugins, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         return (database, engine)
     }
 
@@ -146,8 +158,12 @@ final class EngineFixture: Sendable {
     }
 
     /// Runs `body` with a fixture, and takes everything away whatever happens.
-    static func with(_ body: (EngineFixture) async throws -> Void) async throws {
-        let fixture = try await EngineFixture()
+    static func with(
+        plugins: any LifecyclePlugins = NoPlugins(),
+        configure: @escaping @Sendable (inout EngineConfiguration) -> Void = { _ in },
+        _ body: (EngineFixture) async throws -> Void
+    ) async throws {
+        let fixture = try await EngineFixture(plugins: plugins, configure: configure)
         do { try await body(fixture) } catch {
             try? await fixture.close()
             throw error

@@ -24,10 +24,13 @@ actor Daemon {
     nonisolated var ctr: Program { .ours("berth-ctr", "-a", socket.string, "-n", "k8s.io") }
 
     /// Starts a daemon and runs `body` with it; whatever happens, nothing of it is left behind.
+    ///
+    /// - Parameter settings: more of its configuration, of the directory that it has.
     static func with<Result: Sendable>(
-        image: Bool = true, _ body: (Daemon) async throws -> sending Result
+        image: Bool = true, settings: (ScratchDirectory) throws -> String = { _ in "" },
+        _ body: (Daemon) async throws -> sending Result
     ) async throws -> Result {
-        let daemon = try await Daemon()
+        let daemon = try await Daemon(settings: settings)
         do {
             if image { try await daemon.importBusybox() }
             let result = try await body(daemon)
@@ -41,7 +44,7 @@ actor Daemon {
         }
     }
 
-    private init() async throws {
+    private init(settings: (ScratchDirectory) throws -> String) async throws {
         let number = UInt8.random(in: 1...250)
         mark = "it\(Identifier.random().prefix(8))"
         scratch = try ScratchDirectory(mark)
@@ -55,6 +58,8 @@ actor Daemon {
 
             [pods]
             cgroup_parent = "/\(mark)"
+
+            \(settings(scratch))
             """)
         process = try Self.start(scratch)
         try await waitUntilReady()
