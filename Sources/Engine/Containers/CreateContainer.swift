@@ -150,6 +150,8 @@ extension Engine {
                         message: "it could not be made, nor taken apart: \(error)"))
             }
             try await store(container: container.id)
+            // Nobody watches it: whoever removes it has nothing to wait for.
+            live[container.id]?.exited.open()
             throw error
         }
         try await store(container: container.id)

@@ -61,7 +61,8 @@ internal import Testing
                 daemon.containerConfiguration("main", ["/bin/sh", "-c", "echo hello; exec sleep 1000"]), in: pod, config
             )
             #expect(try await daemon.status(of: container).state == .containerRunning)
-            #expect(try await daemon.exec(container, ["hostname"]).stdout == Array("other\n".utf8))
+            let hostname = try await daemon.exec(container, ["hostname"])
+            #expect(String(decoding: hostname.stdout, as: UTF8.self) == "other\n")
             try await eventually("the log") {
                 try Files.readText(daemon.scratch.appending("logs/other/main.log")).hasSuffix(" stdout F hello\n")
             }

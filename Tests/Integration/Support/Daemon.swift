@@ -27,7 +27,7 @@ actor Daemon {
     ///
     /// - Parameter settings: more of its configuration, of the directory that it has.
     static func with<Result: Sendable>(
-        image: Bool = true, settings: (ScratchDirectory) throws -> String = { _ in "" },
+        image: Bool = true, settings: @escaping @Sendable (ScratchDirectory) throws -> String = { _ in "" },
         _ body: (Daemon) async throws -> sending Result
     ) async throws -> Result {
         let daemon = try await Daemon(settings: settings)
@@ -44,7 +44,7 @@ actor Daemon {
         }
     }
 
-    private init(settings: (ScratchDirectory) throws -> String) async throws {
+    private init(settings: @Sendable (ScratchDirectory) throws -> String) async throws {
         let number = UInt8.random(in: 1...250)
         mark = "it\(Identifier.random().prefix(8))"
         scratch = try ScratchDirectory(mark)
