@@ -56,12 +56,12 @@ void test_log(void)
     CHECK(strcmp(lines_of(path), "stdout F 12345678|stdout P 12345678|stdout F 9|stdout P 12345678|stdout P abcdefgh|"
                                  "stdout F xy|") == 0);
 
-    test_group("log: what has no line end at the end of the stream is a whole line");
+    test_group("log: what has no line end at the end of the stream is a piece");
     truncate(path, 0);
     put(&log, BL_STDERR, "tail");
     bl_log_end(&log, BL_STDERR);
     bl_log_end(&log, BL_STDERR);
-    CHECK(strcmp(lines_of(path), "stderr F tail|") == 0);
+    CHECK(strcmp(lines_of(path), "stderr P tail|") == 0);
 
     test_group("log: no line is lost or split by a rotation");
     const char *old = test_path("log.1");

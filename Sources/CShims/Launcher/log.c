@@ -167,6 +167,6 @@ void bl_log_end(struct bl_log *log, enum bl_stream_name stream)
     if (log->fd < 0 || log->pending[stream].used == 0)
         return;
     begin(&batch, log, stream);
-    put_line(&batch, stream, NULL, 0, true);
+    put_line(&batch, stream, NULL, 0, false);
     flush(&batch);
 }

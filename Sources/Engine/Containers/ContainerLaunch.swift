@@ -27,7 +27,7 @@ extension Engine {
                 "config.linux.security_context.namespace_options.pid is NODE, but pod sandbox \"\(pod.id)\" has its own user "
                     + "namespace")
         }
-        if security.namespaces.pid == .pod, pod.config.security.namespaces.pid != .pod {
+        if security.namespaces.pid == .pod, pod.config.security.namespaces.pid == .container {
             throw BerthError(
                 .invalidArgument,
                 "config.linux.security_context.namespace_options.pid is POD, but pod sandbox \"\(pod.id)\" has no shared "

@@ -164,7 +164,9 @@ struct SpecBuilder {
         func pinned(_ name: String) -> String { layout.namespace(name, ofPod: pod.id).string }
         let shared = pod.config.security.namespaces
         var namespaces = [Namespace(type: "mount")]
-        switch security.namespaces.pid {
+        // The pod's namespace is the host's where the pod has no other.
+        let mode = security.namespaces.pid
+        switch mode == .pod && shared.pid == .node ? .node : mode {
         case .container: namespaces.append(Namespace(type: "pid"))
         case .pod: namespaces.append(Namespace(type: "pid", path: pinned("pid")))
         case .target: namespaces.append(Namespace(type: "pid", path: targetPIDNamespace))

@@ -112,6 +112,13 @@ import Testing
         #expect(spec.mounts?.first { $0.destination == "/dev/shm" }?.source == "/dev/shm")
     }
 
+    @Test func thePodsPIDNamespaceIsTheHostsWhereThePodHasNoOther() throws {
+        var fixture = SpecFixture()
+        fixture.pod = SpecFixture.pod { $0.security.namespaces.pid = .node }
+        fixture.config.security.namespaces.pid = .pod
+        #expect(try fixture.build().linux?.namespaces?.contains { $0.type == "pid" } == false)
+    }
+
     @Test func aTargetsPIDNamespaceIsJoined() throws {
         var fixture = SpecFixture()
         fixture.config.security.namespaces.pid = .target

@@ -44,7 +44,7 @@ internal import Testing
         #expect(record.id == scene.id)
         #expect(record.startedAt > 0 && record.finishedAt >= record.startedAt)
         let log = try scene.log()
-        #expect(log.filter { $0.hasPrefix("stdout") } == ["stdout F out", "stdout F tail"])
+        #expect(log.filter { $0.hasPrefix("stdout") } == ["stdout F out", "stdout P tail"])
         #expect(log.filter { $0.hasPrefix("stderr") } == ["stderr F err"])
         #expect(!Files.exists(scene.socket))
     }
