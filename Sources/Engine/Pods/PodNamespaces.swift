@@ -19,8 +19,8 @@ extension Engine {
 
     /// Type and file of those that are pinned at this moment.
     public func pinnedNamespaces(of pod: PodSandbox) -> [(type: String, path: String)] {
-        guard pod.state.isReady || pod.state == .creating else { return [] }
-        return Self.namespaceTypes(of: pod).map { ($0.type, layout.namespace($0.file, ofPod: pod.id).string) }
+        Self.namespaceTypes(of: pod).map { ($0.type, layout.namespace($0.file, ofPod: pod.id)) }
+            .filter { Self.isPin($0.1) }.map { ($0.0, $0.1.string) }
     }
 
     /// Makes the pod's namespaces in a process that ends at once, and pins them under files.
@@ -83,12 +83,14 @@ extension Engine {
         }
         let pins = Self.namespaceTypes(of: pod).map { layout.namespace($0.file, ofPod: pod.id) }
         guard Files.exists(layout.pod(pod.id)) else { return false }
-        // A pin is a file of nsfs; without the mount it is an empty file on the state directory's filesystem.
-        return pins.allSatisfy { path in
-            guard let file = try? Syscall.open(path, [.readOnly]) else { return false }
-            defer { file.close() }
-            return (try? Syscall.filesystemType(file.fd)) == nsfsMagic
-        }
+        return pins.allSatisfy(Self.isPin)
+    }
+
+    /// A pin is a file of nsfs; without the mount it is an empty file on the state directory's filesystem.
+    private static func isPin(_ path: FilePath) -> Bool {
+        guard let file = try? Syscall.open(path, [.readOnly]) else { return false }
+        defer { file.close() }
+        return (try? Syscall.filesystemType(file.fd)) == nsfsMagic
     }
 }
 

@@ -31,8 +31,22 @@ final class RecordingPlugins: LifecyclePlugins {
         try note("update pod")
     }
     func podSandboxUpdated(_ pod: PodSandbox) async { try? note("pod updated") }
-    func podSandboxStopped(_ pod: PodSandbox) async { try? note("pod stopped") }
-    func podSandboxRemoved(_ pod: PodSandbox) async { try? note("pod removed") }
+    func podSandboxStopped(_ pod: PodSandbox) async {
+        look(pod)
+        try? note("pod stopped")
+    }
+    func podSandboxRemoved(_ pod: PodSandbox) async {
+        look(pod)
+        try? note("pod removed")
+    }
+
+    /// How many namespaces the pod has at each of the last two.
+    let namespaces = Mutex<[Int]>([])
+    let engine = Mutex<Engine?>(nil)
+    private func look(_ pod: PodSandbox) {
+        guard let engine = engine.withLock({ $0 }) else { return }
+        namespaces.withLock { $0.append(engine.pinnedNamespaces(of: pod).count) }
+    }
     func createContainer(_: Container, spec: RuntimeSpec, in: PodSandbox) async throws -> ContainerAdjustment {
         try note("create")
         var adjustment = ContainerAdjustment(spec: spec)
@@ -74,8 +88,11 @@ final class RecordingPlugins: LifecyclePlugins {
             try await eventually("its end") { plugins.events.withLock { $0.contains("stopped") } }
             try await engine.removeContainer(short)
             #expect(plugins.taken() == ["create", "created", "start", "started", "stopped", "removed"])
+            plugins.engine.withLock { $0 = engine }
             for _ in 0..<2 { try await engine.stopPodSandbox(pod) }
             try await engine.removePodSandbox(pod)
+            plugins.engine.withLock { $0 = nil }
+            #expect(plugins.namespaces.withLock { $0 } == [3, 0])
             #expect(plugins.taken() == ["pod stopped", "pod removed"])
         }
     }
