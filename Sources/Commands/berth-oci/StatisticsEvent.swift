@@ -20,10 +20,10 @@ struct StatisticsEvent: Encodable {
         let blkio: BlockIO
 
         init(_ statistics: CgroupStatistics) {
-            cpu = CPU(statistics.cpu)
-            memory = Memory(statistics.memory)
+            cpu = CPU(statistics.cpu, psi: Pressure(statistics.cpuPressure))
+            memory = Memory(statistics.memory, psi: Pressure(statistics.memoryPressure))
             pids = Pids(current: statistics.pids, limit: statistics.pidsLimit)
-            blkio = BlockIO(statistics.devices)
+            blkio = BlockIO(statistics.devices, psi: Pressure(statistics.ioPressure))
         }
     }
 
@@ -41,8 +41,10 @@ struct StatisticsEvent: Encodable {
         }
         let usage: Usage
         let throttling: Throttling
+        let psi: Pressure?
 
-        init(_ cpu: CgroupStatistics.CPU) {
+        init(_ cpu: CgroupStatistics.CPU, psi: Pressure?) {
+            self.psi = psi
             usage = Usage(
                 total: cpu.usage, percpu: cpu.perCPU.isEmpty ? nil : cpu.perCPU, kernel: cpu.system, user: cpu.user)
             throttling = Throttling(
@@ -61,8 +63,10 @@ struct StatisticsEvent: Encodable {
         let usage: Entry
         let swap: Entry
         let raw: [String: UInt64]
+        let psi: Pressure?
 
-        init(_ memory: CgroupStatistics.Memory) {
+        init(_ memory: CgroupStatistics.Memory, psi: Pressure?) {
+            self.psi = psi
             cache = memory.cache
             usage = Entry(
                 limit: memory.limit ?? UInt64.max, usage: memory.usage, max: memory.maxUsage, failcnt: memory.failures)
@@ -70,6 +74,31 @@ struct StatisticsEvent: Encodable {
                 limit: memory.swapLimit ?? UInt64.max, usage: memory.usage + memory.swap, max: memory.maxUsage,
                 failcnt: 0)
             raw = memory.raw
+        }
+    }
+
+    /// Pressure stall information of cgroup v2, where the kernel keeps it.
+    struct Pressure: Encodable {
+        struct Line: Encodable {
+            let avg10: Double
+            let avg60: Double
+            let avg300: Double
+            let total: UInt64
+
+            init(_ line: CgroupStatistics.Pressure.Line) {
+                avg10 = line.average10
+                avg60 = line.average60
+                avg300 = line.average300
+                total = line.total
+            }
+        }
+        let some: Line
+        let full: Line
+
+        init?(_ pressure: CgroupStatistics.Pressure?) {
+            guard let pressure else { return nil }
+            some = Line(pressure.some)
+            full = Line(pressure.full)
         }
     }
 
@@ -87,8 +116,10 @@ struct StatisticsEvent: Encodable {
         }
         let ioServiceBytesRecursive: [Entry]
         let ioServicedRecursive: [Entry]
+        let psi: Pressure?
 
-        init(_ devices: [CgroupStatistics.Device]) {
+        init(_ devices: [CgroupStatistics.Device], psi: Pressure?) {
+            self.psi = psi
             ioServiceBytesRecursive = devices.flatMap {
                 [
                     Entry(major: $0.major, minor: $0.minor, op: "Read", value: $0.readBytes),
