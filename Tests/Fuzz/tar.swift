@@ -20,12 +20,27 @@ public func fuzzOne(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         while let entry = try reader.next() {
             var content: [UInt8] = []
             try reader.readContent { content.append(contentsOf: $0) }
-            guard content.count == entry.size else { trap("content of \(content.count) bytes, not \(entry.size)") }
-            try repeatable(entry, content)
+            let expected = entry.extents.map { $0.reduce(0) { $0 + $1.count } } ?? entry.size
+            guard content.count == expected else { trap("content of \(content.count) bytes, not \(expected)") }
+            if let extents = entry.extents {
+                inOrder(extents, size: entry.size)
+            } else {
+                try repeatable(entry, content)
+            }
             _ = try LayerPath(entry: entry.path)
         }
     }
     return 0
+}
+
+private func inOrder(_ extents: [TarEntry.Extent], size: Int64) {
+    var end: Int64 = 0
+    for extent in extents {
+        guard extent.offset >= end, extent.count > 0, extent.count <= size - extent.offset else {
+            trap("\(extent) in a file of \(size) bytes, after \(end)")
+        }
+        end = extent.offset + extent.count
+    }
 }
 
 private func repeatable(_ entry: TarEntry, _ content: [UInt8]) throws {

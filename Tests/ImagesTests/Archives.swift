@@ -60,6 +60,46 @@ struct TestTar {
     }
 
     mutating func append(_ more: [UInt8]) { bytes += more }
+
+    /// A PAX header of records `KEY=VALUE`.
+    mutating func pax(_ records: String..., type: Character = "x") {
+        let content = records.flatMap { record -> [UInt8] in
+            // The length counts itself; ours have two or three digits.
+            let rest = record.utf8.count + 2
+            let length = rest + (rest + 2 < 100 ? 2 : 3)
+            return Array("\(length) \(record)\n".utf8)
+        }
+        raw(name: Array("PaxHeaders/h".utf8), type: type, size: octal(content.count), content: content)
+    }
+
+    /// A sparse file in GNU tar's old format, with up to four extents.
+    mutating func sparse(
+        _ name: String = "sparse", size: Int64, extents: [(offset: Int64, count: Int64)], content: Int
+    ) {
+        var header = [UInt8](repeating: 0, count: 512)
+        func put(_ bytes: [UInt8], at offset: Int) {
+            header.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+        }
+        /// Base-256, which holds any number.
+        func large(_ number: Int64) -> [UInt8] {
+            [0x80, 0, 0, 0] + withUnsafeBytes(of: number.bigEndian) { Array($0) }
+        }
+        put(Array(name.utf8), at: 0)
+        put(Array("0000644".utf8), at: 100)
+        put(octal(content), at: 124)
+        put(Array("00000000000".utf8), at: 136)
+        put(Array("        ".utf8), at: 148)
+        header[156] = UInt8(ascii: "S")
+        put(Array("ustar  \u{0}".utf8), at: 257)
+        for (index, extent) in extents.enumerated() {
+            put(large(extent.offset), at: 386 + 24 * index)
+            put(large(extent.count), at: 398 + 24 * index)
+        }
+        put(large(size), at: 483)
+        let sum = String(header.reduce(0) { $0 + Int($1) }, radix: 8)
+        put(Array((String(repeating: "0", count: 6 - sum.count) + sum).utf8) + [0], at: 148)
+        bytes += header + [UInt8](repeating: 0x61, count: (content + 511) / 512 * 512)
+    }
 }
 
 /// A content store and a place for snapshots.

@@ -1,10 +1,11 @@
 import Core
-import Images
 import LinuxKernel
 import OCISpec
 import SystemPackage
 import TestSupport
 import Testing
+
+@testable import Images
 
 struct ContentStoreTests {
     let scratch: ScratchDirectory
@@ -108,6 +109,32 @@ struct ContentStoreTests {
         #expect(error?.code == .dataLoss)
         try store.write(Array("precious".utf8))
         #expect(try store.read(digest, limit: 100) == Array("precious".utf8))
+    }
+
+    @Test("what fills the disk is stopped before it is full")
+    func diskGuard() throws {
+        let scratch = try ScratchDirectory("guard")
+        let mount = try scratch.directory("disk")
+        try Syscall.mount(source: "tmpfs", target: mount, type: "tmpfs", flags: [], data: "size=4m")
+        defer { try? Syscall.umount2(mount, .detach) }
+        var disk = DiskGuard(mount, try .directory(mount))
+        disk.interval = 4096
+        try disk.require(3 << 20)
+        #expect(throws: BerthError.self) { try disk.require(4 << 20) }
+        let file = try FileDescriptor.open(
+            mount.appending("file"), .writeOnly, options: .create, permissions: .ownerReadWrite)
+        defer { try? file.close() }
+        var written = 0
+        let page = [UInt8](repeating: 1, count: 4096)
+        let error = #expect(throws: BerthError.self) {
+            while true {
+                written += try file.writeAll(page)
+                try disk.wrote(page.count)
+            }
+        }
+        #expect(error?.code == .resourceExhausted)
+        #expect(written > 3 << 20)
+        #expect(try DiskRoom(of: file).available > 0)
     }
 
     @Test("a blob can be read in pieces")

@@ -31,6 +31,9 @@ struct HostileLayerTests {
     static let corpus: [Hostile] = [
         Hostile("dot-dot", "\"..\"") { try $0.file("../escape", "x") },
         Hostile("dot-dot inside", "\"..\"") { try $0.file("a/../../escape", "x") },
+        Hostile("a name that would begin another line of a log", "\"../one?two?[31m\"") {
+            try $0.file("../one\ntwo\u{1b}[31m", "x")
+        },
         Hostile("absolute", "absolute") { try $0.file("/tmp/berth-escape", "x") },
         Hostile("write through a link to outside", "leads nowhere") {
             try $0.symlink("x", to: "/tmp/berth-outside")
@@ -111,8 +114,63 @@ struct HostileLayerTests {
         Hostile("size beyond the archive", "truncated") {
             $0.raw(name: Array("h".utf8), type: "0", size: octal(1 << 32))
         },
-        Hostile("sparse file", "sparse", code: .unimplemented) {
-            $0.raw(name: Array("h".utf8), type: "S", size: octal(0), magic: "ustar  \u{0}")
+        Hostile("PAX headers without end", "more than 512 extended attributes", code: .resourceExhausted) { tar in
+            for number in 0..<600 {
+                tar.pax("SCHILY.xattr.user.\(number)=xxx", type: number % 2 == 0 ? "x" : "g")
+                tar.pax("SCHILY.xattr.user.more.\(number)=xxx", type: "g")
+            }
+            try tar.file("plain", "x")
+        },
+        Hostile("large attributes in many headers", "bytes of them", code: .resourceExhausted) { tar in
+            let value = String(repeating: "v", count: 60_000)
+            for number in 0..<9 {
+                let record = "60027 SCHILY.xattr.user.\(number)=" + value + "\n"
+                tar.raw(
+                    name: Array("h".utf8), type: "x", size: octal(record.utf8.count), content: Array(record.utf8))
+            }
+            try tar.file("plain", "x")
+        },
+        Hostile("sparse file with a piece beyond its end", "malformed map") {
+            $0.sparse(size: 1000, extents: [(900, 512)], content: 512)
+        },
+        Hostile("sparse file with pieces over each other", "malformed map") {
+            $0.sparse(size: 100_000, extents: [(0, 512), (511, 512)], content: 1024)
+        },
+        Hostile("sparse file with more content than its map", "malformed map") {
+            $0.sparse(size: 100_000, extents: [(0, 512)], content: 1024)
+        },
+        Hostile("sparse file without end", "larger than the limit", code: .resourceExhausted) {
+            $0.sparse(size: 1 << 62, extents: [], content: 0)
+        },
+        Hostile("sparse map without end", "more than 100000 pieces", code: .resourceExhausted) {
+            $0.pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=5")
+            $0.raw(name: Array("h".utf8), type: "0", size: octal(512), content: Array("999999999999\n".utf8))
+        },
+        Hostile("sparse map that is none", "malformed map") {
+            $0.pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=5")
+            $0.raw(name: Array("h".utf8), type: "0", size: octal(512), content: Array("1\n-5\n".utf8))
+        },
+        Hostile("sparse map longer than the content", "malformed map") {
+            $0.pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=5")
+            $0.raw(
+                name: Array("h".utf8), type: "0", size: octal(512),
+                content: Array("300\n".utf8) + [UInt8](repeating: 0x30, count: 508))
+        },
+        Hostile("sparse size missing", "malformed size") {
+            $0.pax("GNU.sparse.map=0,1")
+            $0.raw(name: Array("h".utf8), type: "0", size: octal(1), content: [1])
+        },
+        Hostile("sparse files of an unknown version", "unknown version", code: .unimplemented) {
+            $0.pax("GNU.sparse.major=2", "GNU.sparse.minor=0", "GNU.sparse.realsize=5")
+            try $0.file("plain", "x")
+        },
+        Hostile("sparse name that leads out", "\"..\"") {
+            $0.pax("GNU.sparse.name=../escape", "GNU.sparse.size=1", "GNU.sparse.map=0,1")
+            $0.raw(name: Array("h".utf8), type: "0", size: octal(1), content: [1])
+        },
+        Hostile("sparse header for all files", "one for all") {
+            $0.pax("GNU.sparse.size=1", type: "g")
+            try $0.file("plain", "x")
         },
         Hostile("unknown type", "unknown type") { $0.raw(name: Array("h".utf8), type: "Z", size: octal(0)) },
         Hostile("wrong checksum", "checksum") { $0.append([UInt8](repeating: 0x41, count: 512)) },

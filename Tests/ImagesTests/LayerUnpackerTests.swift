@@ -171,6 +171,39 @@ struct LayerUnpackerTests {
         #expect(!added.contains { $0.hasPrefix("mount") || $0.contains("merge-") })
     }
 
+    @Test("what is made in a set-group-ID directory of a lower layer has the owner that the layer says")
+    func groupOfParent() async throws {
+        let storage = try Storage()
+        let below = try TestTar.make { tar in
+            try tar.add(TarEntry(kind: .directory, path: Array("staff".utf8), mode: 0o2775, group: 50))
+            try tar.file("old", "x")
+        }
+        let above = try TestTar.make { tar in
+            // Makes the layer need what is below.
+            try tar.hardLink("linked", to: "old")
+            try tar.file("staff/file", "x")
+            try tar.file("staff/made/file", "x")
+            try tar.symlink("staff/link", to: "file")
+            try tar.directory("staff/directory")
+            try tar.add(TarEntry(kind: .fifo, path: Array("staff/fifo".utf8)))
+        }
+        let (lower, _) = try await storage.unpack(below)
+        let (upper, _) = try await storage.unpack(above, lower: [lower])
+        let whole = try storage.scratch.directory("whole")
+        for tar in [below, above] {
+            _ = try await LayerUnpacker().unpackInPlace(
+                .blob(storage.content.open(storage.layer(tar).digest)), mediaType: .layer, into: whole)
+        }
+        for tree in [upper, whole] {
+            #expect(try EntryCalls.status(tree.appending("staff")).group == 50)
+            for name in ["file", "made", "made/file", "link", "directory", "fifo"] {
+                let status = try EntryCalls.status(tree.pushing("staff").pushing(FilePath(name)))
+                #expect(status.group == 0, "\(tree)/staff/\(name)")
+                #expect(status.permissions & 0o2000 == 0, "\(tree)/staff/\(name)")
+            }
+        }
+    }
+
     @Test("an opaque root hides all that is below")
     func opaqueRoot() async throws {
         let storage = try Storage()

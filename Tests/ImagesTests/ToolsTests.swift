@@ -127,6 +127,61 @@ struct ToolsTests {
         }
     }
 
+    @Test("zstd:chunked, as skopeo makes it, is zstd")
+    func chunked() async throws {
+        let fixture = try await ImageFixture(below: storage.scratch.path)
+        let plain = try ArchiveImport(content: storage.content).read(from: FilePath(fixture.archive))
+        let files = try await tree(storage, try #require(plain.first).target, key: "plain")
+        let copy = storage.scratch.appending("chunked").string
+        try await Command.run(
+            "skopeo",
+            [
+                "copy", "--insecure-policy", "--dest-compress-format", "zstd:chunked", "oci:\(fixture.layout):v1",
+                "oci:\(copy):v1",
+            ])
+        let chunked = try Storage()
+        let target = try #require(try ArchiveImport(content: chunked.content).read(from: FilePath(copy)).first).target
+        let manifest = try chunked.content.read(target, limit: 1 << 20)
+        #expect(String(decoding: manifest, as: UTF8.self).contains("io.containers.zstd-chunked.manifest-position"))
+        #expect(try await tree(chunked, target, key: "chunked") == files)
+    }
+
+    /// One gzip member for each file, a table of contents as the last file, and a member without content whose extra field says
+    /// where that is (estargz.md of stargz-snapshotter).
+    private static let estargz = """
+        import gzip, io, json, struct, sys, tarfile, zlib
+        out = open(sys.argv[1], "wb")
+        def member(data):
+            out.write(gzip.compress(data, 6, mtime=0))
+        def entry(name, content):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+        toc = []
+        for name, content in (("a", b"first" * 3000), (".prefetch.landmark", b"\\x0f"), ("d/b", b"second")):
+            toc.append({"name": name, "type": "reg", "size": len(content), "offset": out.tell()})
+            member(entry(name, content))
+        place = out.tell()
+        member(entry("stargz.index.json", json.dumps({"version": 1, "entries": toc}).encode()) + bytes(1024))
+        extra = b"SG" + struct.pack("<H", 22) + b"%016xSTARGZ" % place
+        out.write(b"\\x1f\\x8b\\x08\\x04\\0\\0\\0\\0\\0\\xff" + struct.pack("<H", len(extra)) + extra)
+        out.write(b"\\x01\\0\\0\\xff\\xff" + bytes(8))
+        """
+
+    @Test("estargz is gzip")
+    func estargz() async throws {
+        let path = storage.scratch.appending("layer.gz")
+        try await Command.run("python3", ["-c", Self.estargz, path.string])
+        let bytes = try Files.read(path, limit: 1 << 20)
+        let staging = try await storage.snapshotter.beginLayer()
+        let layer = try await LayerUnpacker().unpack(
+            storage.content.open(storage.content.write(bytes)), mediaType: .layerGzip, into: staging.tree)
+        #expect(try text(staging.tree.appending("a")) == String(repeating: "first", count: 3000))
+        #expect(try text(staging.tree.pushing("d/b")) == "second")
+        let digest = try await Command.run("sh", ["-c", "gzip -dc \(path) | sha256sum"])
+        #expect(digest.hasPrefix(layer.diffID.hex))
+    }
+
     @Test("broken archives are refused")
     func broken() throws {
         for tar in [

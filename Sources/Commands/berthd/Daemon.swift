@@ -82,7 +82,15 @@ struct Daemon {
             logger.notice("serving", metadata: ["address": "\(address)", "version": "\(Release.version)"])
             ServiceManagerNotice.send("READY=1\nSTATUS=Serving on \(address)\n")
             let trimming = Task { try await Self.trimMemory() }
-            defer { trimming.cancel() }
+            let reclaiming = Task {
+                if let thresholds = configuration.images.thresholds {
+                    try await engine.images.reclaimAlways(thresholds)
+                }
+            }
+            defer {
+                trimming.cancel()
+                reclaiming.cancel()
+            }
             let signal = await signals.next()
             logger.notice("ending; containers run on", metadata: ["signal": "\(signal)"])
             ServiceManagerNotice.send("STOPPING=1\n")

@@ -76,6 +76,9 @@ struct DaemonConfiguration {
         var shortNames = "docker.io"
         /// Empty for no verification.
         var verifierDirectory = ""
+        /// Percent of the disk in use beyond which images go that nothing uses; 0 for never.
+        var reclaimAbove = 0
+        var reclaimTo = 80
     }
 
     var socket: String { address ?? "\(state)/berth.sock" }
@@ -173,6 +176,8 @@ struct DaemonConfiguration {
         result.images.pinned = try images.strings("pinned") ?? []
         result.images.shortNames = try images.string("short_names") ?? result.images.shortNames
         result.images.verifierDirectory = try images.string("verifier_directory") ?? ""
+        result.images.reclaimAbove = try images.integer("reclaim_above") ?? result.images.reclaimAbove
+        result.images.reclaimTo = try images.integer("reclaim_to") ?? result.images.reclaimTo
         for (host, section) in try images.namedSections("registry") {
             result.images.mirrors[host] = try section.strings("mirrors") ?? []
         }
@@ -236,7 +241,12 @@ struct DaemonConfiguration {
         _ = try network.builtin()
         try images.registry().validate()
         _ = try images.snapshotterKind()
-        do { try images.policy().validate() } catch { throw BerthError.wrapping(error, "images") }
+        do {
+            try images.policy().validate()
+            try images.thresholds?.validate()
+        } catch {
+            throw BerthError.wrapping(error, "images")
+        }
     }
 
     func engine() -> EngineConfiguration {
@@ -266,6 +276,11 @@ extension DaemonConfiguration.ImageSettings {
             )
         }
         return kind
+    }
+
+    /// `nil` where a kubelet, or nobody, looks after the disk.
+    var thresholds: DiskThresholds? {
+        reclaimAbove == 0 ? nil : DiskThresholds(high: reclaimAbove, low: reclaimTo)
     }
 
     func registry() -> RegistryClient.Configuration {

@@ -116,6 +116,11 @@ enum DefaultConfiguration {
         # Programs here are asked about each image before it is pulled, as containerd's bindir verifier asks; each has to agree.
         verifier_directory = ""
 
+        # How full the images' disk may become, in percent: beyond reclaim_above images go that no container uses, those first that were
+        # not used for longest, until it is down to reclaim_to. 0: never. A kubelet does the same by thresholds of its own.
+        reclaim_above = 0
+        reclaim_to = 80
+
         # Where to ask before a registry itself, "[http[s]://]HOST[:PORT][/PREFIX]". Mirrors get no credentials.
         # What hosts_directories say of a registry counts before.
         # [images.registry."docker.io"]

@@ -35,13 +35,18 @@ extension StorageEvent {
         switch (payload, path.first) {
         case (.imageCreate(let name, _), "name"), (.imageUpdate(let name, _), "name"), (.imageDelete(let name), "name"),
             (.namespaceCreate(let name, _), "name"), (.namespaceUpdate(let name, _), "name"),
-            (.namespaceDelete(let name), "name"), (.snapshotCommit(_, let name, _), "name"):
+            (.namespaceDelete(let name), "name"), (.snapshotCommit(_, let name, _), "name"),
+            (.imagePull(let name, _), "name"):
             name
         case (.imageCreate(_, let labels), "labels"), (.imageUpdate(_, let labels), "labels"),
             (.namespaceCreate(_, let labels), "labels"), (.namespaceUpdate(_, let labels), "labels"):
             labelField(labels, path.dropFirst())
         case (.contentDelete(let digest), "digest"):
             digest.description
+        case (.imagePull(_, let progress), "digest"):
+            progress.descriptor.digest.description
+        case (.imagePull(_, let progress), "state"):
+            progress.state.rawValue
         case (.snapshotPrepare(let key, _, _), "key"), (.snapshotCommit(let key, _, _), "key"),
             (.snapshotRemove(let key, _), "key"):
             key
@@ -64,6 +69,12 @@ extension StorageEvent {
             Containerd_Services_Images_V1_ImageUpdate.with { ($0.name, $0.labels) = (name, labels) }
         case .imageDelete(let name):
             Containerd_Services_Images_V1_ImageDelete.with { $0.name = name }
+        case .imagePull(let name, let progress):
+            Berth_Events_V1_ImagePull.with {
+                ($0.name, $0.digest) = (name, progress.descriptor.digest.description)
+                ($0.mediaType, $0.state) = (progress.descriptor.mediaType.rawValue, progress.state.rawValue)
+                ($0.received, $0.total) = (progress.received, progress.descriptor.size)
+            }
         case .contentDelete(let digest):
             Containerd_Events_ContentDelete.with { $0.digest = digest.description }
         case .snapshotPrepare(let key, let parent, let snapshotter):

@@ -1,4 +1,5 @@
 public import Core
+public import Images
 private import Synchronization
 
 /// Something that happened to images, content, snapshots or namespaces, or that a client published.
@@ -7,6 +8,8 @@ public struct StorageEvent: Sendable, Hashable {
         case imageCreate(name: String, labels: [String: String])
         case imageUpdate(name: String, labels: [String: String])
         case imageDelete(name: String)
+        /// Of one of the image's blobs.
+        case imagePull(name: String, PullProgress)
         case contentDelete(digest: Digest)
         case snapshotPrepare(key: String, parent: String, snapshotter: String)
         case snapshotCommit(key: String, name: String, snapshotter: String)
@@ -38,6 +41,7 @@ public struct StorageEvent: Sendable, Hashable {
             case .imageCreate: "/images/create"
             case .imageUpdate: "/images/update"
             case .imageDelete: "/images/delete"
+            case .imagePull: "/images/pull"
             case .contentDelete: "/content/delete"
             case .snapshotPrepare: "/snapshot/prepare"
             case .snapshotCommit: "/snapshot/commit"

@@ -27,6 +27,9 @@ struct ResolvedImage: Sendable {
         }
     }
 
+    /// Bytes of manifest and config.
+    var documentSize: Int64 { manifest.size + config.size }
+
     /// Bytes of manifest, config and compressed layers.
     var size: Int64 { manifest.size + config.size + layers.reduce(0) { $0 + $1.size } }
 }
@@ -35,11 +38,17 @@ struct ResolvedImage: Sendable {
 final class ImageResolver: Sendable {
     /// Indexes in indexes deeper than this are refused.
     private static let depthLimit = 4
-    private static let cacheLimit = 1024
+    /// Bytes of the documents that are remembered. In memory they are several times as large.
+    private static let cacheLimit: Int64 = 8 << 20
+
+    private struct Cache {
+        var images: [Digest: ResolvedImage] = [:]
+        var bytes: Int64 = 0
+    }
 
     private let blobs: ContentStore
     private let platform: Platform
-    private let cache = Mutex<[Digest: ResolvedImage]>([:])
+    private let cache = Mutex(Cache())
 
     init(blobs: ContentStore, platform: Platform) {
         self.blobs = blobs
@@ -49,21 +58,26 @@ final class ImageResolver: Sendable {
     /// - Throws: `BerthError`: `notFound` if a blob is missing or no manifest fits the platform; `dataLoss` or
     ///   `invalidArgument` if one is damaged or malformed.
     func resolve(_ target: Descriptor) throws -> ResolvedImage {
-        if let known = cache.withLock({ $0[target.digest] }), blobs.contains(known.config.digest) { return known }
+        if let known = cache.withLock({ $0.images[target.digest] }), blobs.contains(known.config.digest) {
+            return known
+        }
         let (descriptor, manifest) = try manifest(of: target, depth: 0)
         let document = try ImageConfig.decode(
             blobs.read(manifest.config, limit: ImageConfig.sizeLimit), what: "image config \(manifest.config.digest)")
         let resolved = ResolvedImage(
             target: target, manifest: descriptor, config: manifest.config, layers: manifest.layers, document: document)
         cache.withLock { cache in
-            if cache.count >= Self.cacheLimit { cache.removeAll() }
-            cache[target.digest] = resolved
+            let size = resolved.documentSize
+            if cache.bytes + size > Self.cacheLimit { cache = Cache() }
+            if cache.images.updateValue(resolved, forKey: target.digest) == nil { cache.bytes += size }
         }
         return resolved
     }
 
     func forget(_ digest: Digest) {
-        cache.withLock { $0[digest] = nil }
+        cache.withLock { cache in
+            if let known = cache.images.removeValue(forKey: digest) { cache.bytes -= known.documentSize }
+        }
     }
 
     private func manifest(of descriptor: Descriptor, depth: Int) throws -> (Descriptor, Manifest) {

@@ -22,11 +22,16 @@ extension ImageService {
         var credentials = credentials
         if credentials == .anonymous, let logins { credentials = try await logins.credentials(for: parsed.domain) }
         let shown = credentials
+        let events = PullEvents(storage.events, namespace: namespace, name: "\(parsed)")
         // Whoever shows other credentials must not get what those of another one paid for.
         let key = "\(namespace) \(parsed) \(shown.hashValue)"
         return try await pulls.run(key) { [self] in
             try await pullAlone(
-                parsed, namespace: namespace, credentials: shown, labels: labels, progress: progress)
+                parsed, namespace: namespace, credentials: shown, labels: labels
+            ) { step in
+                events.tell(step)
+                progress(step)
+            }
         }
     }
 

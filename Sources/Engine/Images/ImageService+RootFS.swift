@@ -30,6 +30,7 @@ extension ImageService {
             }
         }
         storage.collector.pin(containerID)
+        use.record(found.image.config.digest)
         do {
             return try rootFS(
                 await storage.snapshotter(scope).prepare(containerID, parent: chain?.description))

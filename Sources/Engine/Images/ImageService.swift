@@ -28,6 +28,7 @@ public final class ImageService: Sendable {
     let pulls = SharedPulls()
     let resolver: ImageResolver
     let unpacking = KeyedLock<String>()
+    let use = ImageUse()
 
     public let content: ContentService
     public let snapshots: SnapshotService

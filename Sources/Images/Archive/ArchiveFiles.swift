@@ -143,6 +143,11 @@ struct ArchiveStream: ArchiveFiles {
         guard !entry.path.split(separator: UInt8(ascii: "/")).contains(Array("..".utf8)[...]) else {
             throw BerthError(.invalidArgument, "member \(TarReader.shown(entry.path)) leads out of the archive")
         }
+        guard entry.extents == nil else {
+            throw BerthError(
+                .invalidArgument,
+                "member \(TarReader.shown(entry.path)) is stored as a sparse file, which images are not")
+        }
         let path = ArchivePath.normal(String(decoding: entry.path, as: UTF8.self))
         switch entry.kind {
         case .regular where ArchivePath.documents.contains(path):

@@ -21,6 +21,7 @@ public final class IngestWriter: Sendable {
         var hasher: ContentHasher
         var updated: Int64
         var writtenBack: Int64 = 0
+        var disk: DiskGuard
         var closed = false
     }
 
@@ -55,7 +56,8 @@ public final class IngestWriter: Sendable {
         try data.seek(offset: hasher.count, from: .start)
         let status = try EntryCalls.status(data)
         started = status.modified
-        writing = Mutex(Writing(hasher: hasher, updated: status.modified))
+        writing = Mutex(
+            Writing(hasher: hasher, updated: status.modified, disk: DiskGuard(store.root, descriptor)))
         growth = WaitableState(BlobGrowth(available: hasher.count))
     }
 
@@ -94,6 +96,7 @@ public final class IngestWriter: Sendable {
                 throw BerthError(
                     error == .noSpace ? .resourceExhausted : .internal, "write content \"\(reference)\"", cause: error)
             }
+            try writing.disk.wrote(bytes.count)
             writing.hasher.update(bytes)
             writing.updated = WallClock.nanoseconds
             let behind = writing.hasher.count - writing.writtenBack

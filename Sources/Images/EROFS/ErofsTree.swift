@@ -46,6 +46,8 @@ struct ErofsTree {
 
     /// A file's end goes behind its inode if it is shorter than this: longer ones are better mapped.
     private static let inlineFileLimit = 1024
+    /// Files of one image: what they take in memory is bounded.
+    private static let nodeLimit = 600_000
 
     let root: OwnedDescriptor
     /// The root first, then breadth first.
@@ -117,6 +119,11 @@ struct ErofsTree {
     ) throws -> Int {
         let identity = Identity(device: status.device, inode: status.inode)
         if status.kind != .directory, status.links > 1, let first = known[identity] { return first }
+        guard nodes.count < Self.nodeLimit else {
+            throw BerthError(
+                .resourceExhausted, "layer has more than \(Self.nodeLimit) files, too many for an EROFS image",
+                advice: "set images.snapshotter to overlayfs")
+        }
         let shown = TarReader.shown(name.dropLast().map(UInt8.init(bitPattern:)))
         var node = Node(
             status: status, attributes: try Self.attributes(directory.fd, name, shown), parent: parent,

@@ -22,7 +22,7 @@ struct BlobFetch {
         // What was kept of an earlier try is read again, which may take a while.
         let (content, blob) = (content, blob)
         let writer = try await BlockingWork.run {
-            try content.ingest("pull-\(blob.digest)", total: blob.size, algorithm: blob.digest.algorithm)
+            try content.ingest(Self.ingestReference(of: blob), total: blob.size, algorithm: blob.digest.algorithm)
         }
         do {
             arrivals.began(blob.digest, try writer.follow())
@@ -34,6 +34,8 @@ struct BlobFetch {
         }
         report(blob.size, .done)
     }
+
+    static func ingestReference(of blob: Descriptor) -> String { "pull-\(blob.digest)" }
 
     private func verifyPresent() throws {
         let size = try content.info(blob.digest).size

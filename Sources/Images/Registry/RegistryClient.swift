@@ -202,8 +202,8 @@ public struct PulledImage: Sendable {
 }
 
 /// How far one blob of a pull is.
-public struct PullProgress: Sendable {
-    public enum State: Sendable {
+public struct PullProgress: Sendable, Hashable {
+    public enum State: String, Sendable {
         case waiting, downloading, exists, done
     }
 

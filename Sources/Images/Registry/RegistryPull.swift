@@ -40,7 +40,20 @@ public struct RegistryPull: Sendable {
         }
     }
 
+    /// A pull that the disk has no room for is not begun.
+    private func requireRoom() throws {
+        let begun = try content.ingests().reduce(into: [String: Int64]()) { $0[$1.reference] = $1.offset }
+        let missing = blobs.filter { !content.contains($0.digest) }.reduce(Int64(0)) { sum, blob in
+            let rest = blob.size - min(blob.size, begun[BlobFetch.ingestReference(of: blob)] ?? 0)
+            let (total, overflows) = sum.addingReportingOverflow(rest)
+            return overflows ? .max : total
+        }
+        guard missing > 0 else { return }
+        try DiskGuard(content.root, try .directory(content.root)).require(missing)
+    }
+
     private func fetchAll(_ arrivals: BlobArrivals) async throws {
+        do { try requireRoom() } catch { throw BerthError.wrapping(error, "image \"\(image.reference)\"") }
         var queue = blobs[...]
         try await withThrowingTaskGroup(of: Void.self) { group in
             func next() {

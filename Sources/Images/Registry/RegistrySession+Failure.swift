@@ -33,7 +33,7 @@ extension RegistrySession {
         case 408, 425, 429, 500...599:
             return TransientFailure(
                 "registry \(host.name) answered \(detail)",
-                retryAfter: response.headers.first(name: "Retry-After").flatMap { Int($0) })
+                retryAfter: response.headers.first(name: "Retry-After").flatMap { RetryAfter.seconds($0) })
         default: return BerthError(.unavailable, "\(what): registry \(host.name) answered \(detail)")
         }
     }

@@ -1,4 +1,5 @@
 internal import Core
+private import Glibc
 
 /// A failure that may pass when the request is made again.
 struct TransientFailure: Error, CustomStringConvertible {
@@ -59,5 +60,27 @@ extension RegistryClient {
     private func pause(after tries: Int, _ failure: TransientFailure) -> Duration {
         let backoff = min(configuration.backoff * Double(1 << min(tries - 1, 10)), .seconds(30))
         return max(backoff * Double.random(in: 0.75...1.25), .seconds(max(failure.retryAfter ?? 0, 0)))
+    }
+}
+
+/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date such as `Wed, 21 Oct 2015 07:28:00 GMT`.
+enum RetryAfter {
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    /// - Parameter now: seconds since 1970.
+    /// - Returns: seconds from now; `nil` for what is neither.
+    static func seconds(_ text: String, now: Int = time(nil)) -> Int? {
+        if let seconds = Int(text) { return seconds }
+        let words = text.split(whereSeparator: { $0 == " " || $0 == ":" })
+        guard words.count == 8, words[0].hasSuffix(","), words[7] == "GMT",
+            let month = months.firstIndex(of: String(words[2])), let day = Int32(words[1]), let year = Int32(words[3]),
+            let hour = Int32(words[4]), let minute = Int32(words[5]), let second = Int32(words[6]),
+            (1...31).contains(day), (1970...9999).contains(year), (0...23).contains(hour), (0...59).contains(minute),
+            (0...60).contains(second)
+        else { return nil }
+        var parts = tm()
+        (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1900, Int32(month), day)
+        (parts.tm_hour, parts.tm_min, parts.tm_sec) = (hour, minute, second)
+        return timegm(&parts) - now
     }
 }

@@ -9,6 +9,8 @@ struct PAXRecords {
     private var group: UInt32?
     private var modified: (seconds: Int64, nanoseconds: Int64)?
     private var attributes: [TarEntry.Attribute] = []
+    private var attributeBytes = 0
+    private(set) var sparse: SparseHeader?
 
     private(set) var isEmpty = true
 
@@ -27,19 +29,20 @@ struct PAXRecords {
             guard let equals = pair.firstIndex(of: UInt8(ascii: "=")), equals > pair.startIndex else {
                 throw malformed("record")
             }
-            try take(pair[..<equals], pair[(equals + 1)...])
+            try take(pair[..<equals], pair[(equals + 1)...], limits)
             rest = rest[(rest.startIndex + length)...]
         }
     }
 
-    private mutating func take(_ key: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>) throws {
+    private mutating func take(
+        _ key: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>, _ limits: TarLimits
+    ) throws {
         if key.starts(with: Self.attributePrefix) {
             let name = Array(key.dropFirst(Self.attributePrefix.count))
             guard !name.isEmpty, name.count <= 255, !name.contains(0), value.count <= 65536 else {
                 throw malformed("extended attribute")
             }
-            attributes.removeAll { $0.name == name }
-            attributes.append(TarEntry.Attribute(name: name, value: Array(value)))
+            try add(TarEntry.Attribute(name: name, value: Array(value)), limits)
             return
         }
         // Only keys that are known and short are worth turning into text.
@@ -54,9 +57,27 @@ struct PAXRecords {
         case "uid": owner = try number(value, "uid").map { try TarReader.identifier($0, "uid") }
         case "gid": group = try number(value, "gid").map { try TarReader.identifier($0, "gid") }
         case "mtime": modified = try value.isEmpty ? nil : time(value)
-        case let key where key.hasPrefix("GNU.sparse."):
-            throw BerthError(.unimplemented, "sparse files in tar archives are not supported")
+        case let key where key.hasPrefix(SparseHeader.prefix):
+            var header = sparse ?? SparseHeader()
+            try header.take(key.dropFirst(SparseHeader.prefix.count), value)
+            sparse = header
         default: break
+        }
+    }
+
+    /// An archive may have any number of headers before an entry: what they add up to is bounded.
+    private mutating func add(_ attribute: TarEntry.Attribute, _ limits: TarLimits) throws {
+        if let known = attributes.firstIndex(where: { $0.name == attribute.name }) {
+            attributeBytes -= attributes[known].size
+            attributes.remove(at: known)
+        }
+        attributes.append(attribute)
+        attributeBytes += attribute.size
+        guard attributes.count <= limits.attributes, attributeBytes <= limits.attributeBytes else {
+            throw BerthError(
+                .resourceExhausted,
+                "tar entry has more than \(limits.attributes) extended attributes, or \(limits.attributeBytes) bytes of them"
+            )
         }
     }
 
@@ -111,4 +132,9 @@ struct PAXRecords {
     private func malformed(_ what: String) -> BerthError {
         BerthError(.invalidArgument, "PAX header has a malformed \(what)")
     }
+}
+
+extension TarEntry.Attribute {
+    /// Bytes of name and value.
+    var size: Int { name.count + value.count }
 }

@@ -16,6 +16,17 @@ public struct TarEntry: Sendable {
         }
     }
 
+    /// A run of a file's content.
+    public struct Extent: Sendable, Equatable {
+        public var offset: Int64
+        public var count: Int64
+
+        public init(offset: Int64, count: Int64) {
+            self.offset = offset
+            self.count = count
+        }
+    }
+
     public var kind: Kind
     /// As in the archive; a directory may end with a slash.
     public var path: [UInt8]
@@ -24,8 +35,11 @@ public struct TarEntry: Sendable {
     public var mode: UInt32
     public var owner: UInt32
     public var group: UInt32
-    /// Bytes of content that follow; 0 for all but regular files.
+    /// Bytes of the file; 0 for all but regular files.
     public var size: Int64
+    /// Of a sparse file: where the content that follows belongs, in order; the rest of its bytes are zeros. `nil`: all of it
+    /// follows.
+    public var extents: [Extent]?
     public var modifiedSeconds: Int64
     /// 0 to 999 999 999.
     public var modifiedNanoseconds: Int64
@@ -59,9 +73,12 @@ public struct TarLimits: Sendable {
     public var entries = 4_000_000
     /// Bytes of one PAX or GNU extension header.
     public var extensionHeader = 1 << 20
+    /// Extended attributes of one entry, and the bytes of their names and values. The kernel keeps less.
+    public var attributes = 512
+    public var attributeBytes = 512 << 10
     /// Bytes of one path or link target: the kernel's PATH_MAX.
     public var path = 4096
-    /// Sum of the content of all files of one archive, in bytes.
+    /// Sum of the content of all files of one archive, in bytes, and the size of one sparse file.
     public var content: Int64 = 1 << 40
 
     public init() {}

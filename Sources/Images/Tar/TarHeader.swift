@@ -19,6 +19,11 @@ enum TarHeader {
         static let major = (329, 8)
         static let minor = (337, 8)
         static let prefix = (345, 155)
+        /// Of GNU's type `S`: offset of the first extent, number of extents; the flag behind them says that a block of
+        /// `moreExtents` follows.
+        static let extents = (386, 4)
+        static let realSize = (483, 12)
+        static let moreExtents = (0, 21)
     }
 
     typealias Block = UnsafePointer<UInt8>
@@ -85,5 +90,23 @@ enum TarHeader {
 
     static func malformed(_ what: String) -> BerthError {
         BerthError(.invalidArgument, "tar header has a malformed \(what)")
+    }
+}
+
+extension SparseMap {
+    /// Takes the extents of a header or extension block (offset and size of 12 bytes each).
+    ///
+    /// - Returns: whether another block follows.
+    mutating func add(from block: TarHeader.Block, at field: (start: Int, count: Int)) throws -> Bool {
+        let size = 12
+        for index in 0..<field.count {
+            let place = field.start + 2 * size * index
+            // An empty field ends the list.
+            if block[place + size] == 0 { break }
+            try add(
+                offset: TarHeader.number(block, (place, size), "map"),
+                count: TarHeader.number(block, (place + size, size), "map"))
+        }
+        return block[field.start + 2 * size * field.count] != 0
     }
 }

@@ -2,7 +2,7 @@ internal import Core
 
 /// Reads a tar archive as a stream: ustar, PAX (POSIX.1-2001) and GNU extensions.
 ///
-/// Sparse files are refused. The archive ends with a zero block or with the stream; what follows the zero block is padding by
+/// Of sparse files the content comes without their holes. The archive ends with a zero block or with the stream; what follows the zero block is padding by
 /// convention and is skipped.
 final class TarReader {
     private let input: TarInput
@@ -50,6 +50,7 @@ final class TarReader {
                 try records.parse(extensionContent(header), limits: limits)
             case UInt8(ascii: "g"):
                 try global.parse(extensionContent(header), limits: limits)
+                guard global.sparse == nil else { throw SparseMap.malformed("header: it is one for all files") }
             case UInt8(ascii: "L"):
                 longName = try gnuName(header)
             case UInt8(ascii: "K"):
@@ -61,7 +62,7 @@ final class TarReader {
                 if let longLink { entry.linkTarget = longLink }
                 try global.apply(to: &entry, size: &size)
                 try records.apply(to: &entry, size: &size)
-                try finish(&entry, type: header.type, size: size)
+                try finish(&entry, type: header.type, size: size, sparse: header.sparse ?? records.sparse)
                 return entry
             }
         }
@@ -100,6 +101,7 @@ final class TarReader {
         var type: UInt8
         var size: Int64
         var entry: TarEntry
+        var sparse: SparseHeader?
     }
 
     /// `nil` at the end of the archive or of the stream.
@@ -141,7 +143,23 @@ final class TarReader {
             entry.deviceMinor = try Self.identifier(
                 TarHeader.number(block, Field.minor, "device number"), "device number")
         }
-        return Parsed(type: type, size: size, entry: entry)
+        var header = Parsed(type: type, size: size, entry: entry)
+        // Reads on, so the block is no longer there afterwards.
+        if type == UInt8(ascii: "S") { header.sparse = try sparseHeader(block) }
+        return header
+    }
+
+    /// Of the type `S`: four extents in the header, and blocks of 21 more as long as each says that another one follows.
+    private func sparseHeader(_ block: TarHeader.Block) throws -> SparseHeader {
+        typealias Field = TarHeader.Field
+        var header = SparseHeader()
+        header.size = try TarHeader.number(block, Field.realSize, "size")
+        var goesOn = try header.map.add(from: block, at: Field.extents)
+        while goesOn {
+            guard let next = try input.nextBlock() else { throw truncated }
+            goesOn = try header.map.add(from: next, at: Field.moreExtents)
+        }
+        return header
     }
 
     static func identifier(_ value: Int64, _ what: String) throws -> UInt32 {
@@ -150,8 +168,9 @@ final class TarReader {
         return result
     }
 
-    private func finish(_ entry: inout TarEntry, type: UInt8, size: Int64) throws {
+    private func finish(_ entry: inout TarEntry, type: UInt8, size: Int64, sparse: SparseHeader?) throws {
         var hasContent = false
+        if let name = sparse?.name { entry.path = name }
         switch type {
         case UInt8(ascii: "0"), 0, UInt8(ascii: "7"):
             // Before POSIX a directory was a regular file with a slash at the end.
@@ -164,8 +183,8 @@ final class TarReader {
         case UInt8(ascii: "5"): entry.kind = .directory
         case UInt8(ascii: "6"): entry.kind = .fifo
         case UInt8(ascii: "S"):
-            throw BerthError(
-                .unimplemented, "\(Self.shown(entry.path)): sparse files in tar archives are not supported")
+            entry.kind = .regular
+            hasContent = true
         default:
             throw BerthError(
                 .invalidArgument, "\(Self.shown(entry.path)): tar entry has unknown type \(Self.shown([type]))")
@@ -193,6 +212,33 @@ final class TarReader {
         unread = size
         padding = -size & 511
         if entry.kind == .directory { entry.size = 0 } else { entry.size = size }
+        if let sparse, entry.kind == .regular { try lay(sparse, &entry) }
+    }
+
+    /// Finds out where the content of a sparse file belongs.
+    private func lay(_ sparse: SparseHeader, _ entry: inout TarEntry) throws {
+        guard let size = sparse.size, size >= 0 else { throw SparseMap.malformed("size") }
+        guard size <= limits.content else {
+            throw BerthError(
+                .resourceExhausted,
+                "\(Self.shown(entry.path)): sparse file of \(size) bytes is larger than the limit of \(limits.content) bytes"
+            )
+        }
+        let map = sparse.hasMapInContent ? try sparseMap() : sparse.map
+        try map.check(size: size, content: unread)
+        entry.size = size
+        entry.extents = map.extents
+    }
+
+    private func sparseMap() throws -> SparseMap {
+        var scanner = SparseMapScanner()
+        repeat {
+            guard unread >= Int64(TarHeader.blockSize) else { throw SparseMap.malformed("map") }
+            guard let block = try input.nextBlock() else { throw truncated }
+            unread -= Int64(TarHeader.blockSize)
+            try scanner.take(block)
+        } while !scanner.isComplete
+        return scanner.map
     }
 
     private func extensionContent(_ header: Parsed) throws -> [UInt8] {

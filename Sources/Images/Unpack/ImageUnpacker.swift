@@ -103,7 +103,10 @@ public final class ImageUnpacker: Sendable {
         var stagings: [LayerStaging] = []
         do {
             for _ in layers { stagings.append(try await snapshotter.beginLayer()) }
-            let staged = try await begin(layers, in: stagings, arrivals)
+            let directories = stagings
+            let staged = try await Writeback.goingOn(in: directories[0].directory) {
+                try await begin(layers, in: directories, arrivals)
+            }
             if let arrivals {
                 for layer in layers { try await arrivals.whole(layer.descriptor.digest) }
             }

@@ -202,7 +202,8 @@ final class UnpackJob: Sendable {
         let chunks = try ThreadedChunks { try compression.decompress(source.open()) }
         defer { chunks.cancel() }
         let hashing = HashingChunks(
-            LimitedChunks(chunks, limit: decompressedLimit), algorithm: diffID?.algorithm ?? .sha256)
+            LimitedChunks(chunks, limit: decompressedLimit, disk: DiskGuard(target, try .directory(target))),
+            algorithm: diffID?.algorithm ?? .sha256)
         let reader = TarReader(hashing, limits: limits)
         let writer = try TreeWriter(tree: target, form: form)
         while let entry = try reader.next() {

@@ -19,6 +19,8 @@ struct LowerLayers {
         roots = try trees.map { try OwnedDescriptor.directory($0) }
     }
 
+    var isEmpty: Bool { roots.isEmpty }
+
     /// What the layers have at `path`, the topmost that says anything about it deciding.
     func find(_ path: LayerPath) throws -> Found {
         let names = path.components.map(\.terminated)
@@ -73,7 +75,12 @@ extension TreeWriter {
     ///
     /// - Throws: `LayerNeedsParents` if one of them is no directory below: then the layer meant another place.
     func settle(over lower: LowerLayers) throws {
-        for path in undescribedDirectories {
+        if directories.hasLostUndescribed, !lower.isEmpty {
+            throw LayerNeedsParents(
+                reason: BerthError(
+                    .resourceExhausted, "layer has too many directories of which it says nothing itself"))
+        }
+        for path in directories.undescribed {
             guard let directory = try open(path) else { continue }
             switch try lower.find(try actualPath(of: directory) ?? path) {
             case .absent: continue

@@ -136,15 +136,18 @@ final class HashingChunks: ChunkSource {
     }
 }
 
-/// Fails once more than `limit` bytes have come: the bound on what a compressed layer may become.
+/// Fails once more than `limit` bytes have come, or the disk that they go to is nearly full: the bounds on what a compressed
+/// layer may become.
 final class LimitedChunks: ChunkSource {
     private let source: any ChunkSource
     private let limit: Int64
     private var count: Int64 = 0
+    private var disk: DiskGuard
 
-    init(_ source: any ChunkSource, limit: Int64) {
+    init(_ source: any ChunkSource, limit: Int64, disk: DiskGuard) {
         self.source = source
         self.limit = limit
+        self.disk = disk
     }
 
     func nextChunk() throws -> UnsafeRawBufferPointer? {
@@ -153,6 +156,7 @@ final class LimitedChunks: ChunkSource {
         guard count <= limit else {
             throw BerthError(.resourceExhausted, "layer is larger than the limit of \(limit) bytes when decompressed")
         }
+        try disk.wrote(chunk.count)
         return chunk
     }
 }

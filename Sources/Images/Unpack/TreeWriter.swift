@@ -23,30 +23,23 @@ final class TreeWriter {
         case merged
     }
 
-    /// Metadata of a directory, applied at the end; `nil` for one that no entry of the layer describes.
-    typealias DirectoryMetadata = TarEntry
-
     let root: OwnedDescriptor
     let form: Form
     let umask: UInt32
     private var parents: [LayerPath: OwnedDescriptor] = [:]
     /// Descriptors no longer in `parents` that the entry being written may still use.
     private var retired: [OwnedDescriptor] = []
-    private var directories: [LayerPath: DirectoryMetadata?] = [:]
+    var directories: PendingDirectories
     /// Only in the merged form: what this layer has written, with all directories above.
-    var written: Set<LayerPath> = []
+    var written = PathMarks()
 
     /// - Parameter tree: an empty directory in the form `overlayUpper`.
     init(tree: FilePath, form: Form) throws {
         self.form = form
         root = try OwnedDescriptor.directory(tree)
         umask = FileCreationMask.current
-        directories[.root] = .some(nil)
-    }
-
-    /// Directories that no entry described, as paths below the root: their metadata is that of the layer below, if it has them.
-    var undescribedDirectories: [LayerPath] {
-        directories.compactMap { $0.value == nil ? $0.key : nil }
+        directories = PendingDirectories(scratch: tree.removingLastComponent())
+        directories.addUndescribed(.root)
     }
 
     func write(_ entry: TarEntry, from reader: TarReader) throws {
@@ -58,7 +51,7 @@ final class TreeWriter {
                 guard entry.kind == .directory else {
                     throw BerthError(.invalidArgument, "the layer's root is not a directory")
                 }
-                directories[.root] = entry
+                try directories.describe(.root, DirectoryMetadata(entry))
                 return
             }
             if path.name.starts(with: Whiteout.prefix) {
@@ -78,7 +71,7 @@ final class TreeWriter {
         switch entry.kind {
         case .directory:
             try makeDirectory(parent, name, path)
-            directories[path] = entry
+            try directories.describe(path, DirectoryMetadata(entry))
         case .regular:
             try writeFile(entry, parent, name, path, from: reader)
         case .hardLink:
@@ -105,15 +98,40 @@ final class TreeWriter {
             try EntryCalls.open(parent, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
         }
         defer { _ = Glibc.close(file.rawValue) }
-        try reader.readContent { try EntryCalls.write(file, $0) }
-        if entry.owner != 0 || entry.group != 0 {
-            try EntryCalls.setOwner(file, owner: entry.owner, group: entry.group)
-        }
+        try writeContent(of: entry, to: file, from: reader)
+        if needsOwner(entry) { try EntryCalls.setOwner(file, owner: entry.owner, group: entry.group) }
         try setAttributes(of: entry) { try EntryCalls.setAttribute(file, $0, $1) }
         if special || entry.mode & umask != 0 { try EntryCalls.setPermissions(file, entry.mode) }
         try EntryCalls.setTimes(
             file, seconds: entry.modifiedSeconds, nanoseconds: entry.modifiedNanoseconds)
         if entry.size >= 1 << 20 { EntryCalls.startWriteback(file, from: 0, count: 0) }
+    }
+
+    private func writeContent(of entry: TarEntry, to file: FileDescriptor, from reader: TarReader) throws {
+        guard let extents = entry.extents else {
+            try reader.readContent { try EntryCalls.write(file, $0) }
+            return
+        }
+        try FileRanges.setSize(file, entry.size)
+        var index = 0
+        /// Bytes of the extent `index` that are written.
+        var done: Int64 = 0
+        try reader.readContent { piece in
+            var piece = piece
+            while !piece.isEmpty, index < extents.count {
+                let extent = extents[index]
+                let part = UnsafeRawBufferPointer(rebasing: piece.prefix(Int(clamping: extent.count - done)))
+                try FileRanges.write(file, part, at: extent.offset + done)
+                piece = UnsafeRawBufferPointer(rebasing: piece[part.count...])
+                done += Int64(part.count)
+                if done == extent.count { (index, done) = (index + 1, 0) }
+            }
+        }
+    }
+
+    /// What is made has root's IDs, except in a set-group-ID directory, which only lower layers can have by now.
+    private func needsOwner(_ entry: TarEntry) -> Bool {
+        form == .merged || entry.owner != 0 || entry.group != 0
     }
 
     private func makeHardLink(
@@ -193,9 +211,7 @@ final class TreeWriter {
     private func setMetadata(
         _ entry: TarEntry, _ parent: FileDescriptor, _ name: [CChar], mode: UInt32?
     ) throws {
-        if entry.owner != 0 || entry.group != 0 {
-            try EntryCalls.setOwner(parent, name, owner: entry.owner, group: entry.group)
-        }
+        if needsOwner(entry) { try EntryCalls.setOwner(parent, name, owner: entry.owner, group: entry.group) }
         try setAttributes(of: entry) { try EntryCalls.setAttribute(parent, name, $0, $1) }
         if let mode { try EntryCalls.setPermissions(parent, name, mode) }
         try EntryCalls.setTimes(
@@ -207,23 +223,22 @@ final class TreeWriter {
     /// Applies what was put off: metadata of directories.
     func finish() throws {
         parents.removeAll()
-        for (path, metadata) in directories {
-            guard let metadata else {
-                if path.isRoot, form == .overlayUpper { try EntryCalls.setPermissions(root.fd, 0o755) }
-                continue
-            }
+        if form == .overlayUpper, directories.undescribed.contains(.root) {
+            try EntryCalls.setPermissions(root.fd, 0o755)
+        }
+        try directories.drain { path, metadata in
             do {
-                guard let directory = try open(path) else { continue }
+                guard let directory = try open(path) else { return }
                 try apply(metadata, to: directory.fd)
             } catch let error as Errno {
-                throw Self.failure(metadata.path, error)
+                throw Self.failure(path.bytes, error)
             }
         }
     }
 
     private func apply(_ metadata: DirectoryMetadata, to directory: FileDescriptor) throws {
         try EntryCalls.setOwner(directory, owner: metadata.owner, group: metadata.group)
-        try setAttributes(of: metadata) { try EntryCalls.setAttribute(directory, $0, $1) }
+        try set(metadata.attributes) { try EntryCalls.setAttribute(directory, $0, $1) }
         try EntryCalls.setPermissions(directory, metadata.mode)
         try EntryCalls.setTimes(
             directory, seconds: metadata.modifiedSeconds, nanoseconds: metadata.modifiedNanoseconds)
@@ -260,9 +275,13 @@ final class TreeWriter {
         } else {
             try EntryCalls.makeDirectory(parent, name, mode: 0o755)
         }
+        switch form {
+        case .overlayUpper: directories.addUndescribed(path)
+        case .merged:
+            written.insert(path)
+            try EntryCalls.setOwner(parent, name, owner: 0, group: 0)
+        }
         try EntryCalls.setPermissions(parent, name, 0o755)
-        if directories[path] == nil { directories[path] = .some(nil) }
-        if form == .merged { written.insert(path) }
         guard let made = try existingDirectory(path) else { throw Errno.notDirectory }
         return made
     }
@@ -324,10 +343,7 @@ final class TreeWriter {
         retired.append(contentsOf: parents.values)
         parents.removeAll(keepingCapacity: true)
         try EntryCalls.removeTree(parent, name)
-        if directories[path] != nil {
-            let prefix = path.bytes + [UInt8(ascii: "/")]
-            directories = directories.filter { $0.key != path && !$0.key.bytes.starts(with: prefix) }
-        }
+        directories.remove(path)
     }
 
     func makeOpaque(_ parent: FileDescriptor, _ name: [CChar]) throws {
@@ -340,7 +356,7 @@ final class TreeWriter {
 
     private func remember(_ path: LayerPath) {
         var path = path
-        while !path.isRoot, written.insert(path).inserted { path = path.parent }
+        while !path.isRoot, written.insert(path) { path = path.parent }
     }
 
     /// `problem` itself where there is nothing below, or all that is below is visible already.
@@ -351,8 +367,15 @@ final class TreeWriter {
     private func setAttributes(
         of entry: TarEntry, _ set: (_ name: [CChar], _ value: UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        for attribute in entry.attributes
-        where try AttributePolicy.decide(attribute.name, path: entry.path) == .set {
+        guard !entry.attributes.isEmpty else { return }
+        try self.set(
+            entry.attributes.filter { try AttributePolicy.decide($0.name, path: entry.path) == .set }, set)
+    }
+
+    private func set(
+        _ attributes: [TarEntry.Attribute], _ set: (_ name: [CChar], _ value: UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        for attribute in attributes {
             do {
                 try attribute.value.withUnsafeBytes { try set(attribute.name.terminated, $0) }
             } catch Errno.notSupported {

@@ -37,6 +37,36 @@ import Testing
         #expect(try fixture.layers == [])
     }
 
+    @Test func aPullTellsOfItsBlobs() async throws {
+        let fixture = try await ImageServiceFixture()
+        let source = try await ImageFixture(below: fixture.scratch.path)
+        let registry = try await TestRegistry(below: fixture.scratch.path)
+        defer { registry.stop() }
+        try await registry.push(source, as: "some/box:v1")
+        let name = "127.0.0.1:\(registry.port)/some/box:v1"
+        for isThere in [false, true] {
+            let events = fixture.images.events.subscribe()
+            _ = try await fixture.images.pull(name)
+            var states: [Digest: [PullProgress.State]] = [:]
+            for try await event in events {
+                guard case .imagePull(let pulled, let progress) = event.payload else { break }
+                #expect(event.topic == "/images/pull")
+                #expect(event.namespace == "k8s.io")
+                #expect(pulled == name)
+                #expect((0...progress.descriptor.size).contains(progress.received))
+                if progress.state == .done { #expect(progress.received == progress.descriptor.size) }
+                states[progress.descriptor.digest, default: []].append(progress.state)
+            }
+            #expect(states.count == 3)
+            for (digest, states) in states {
+                #expect(states.first == .waiting, "\(digest)")
+                // The config is fetched before the others and looked at again with them.
+                #expect([.done, .exists].contains(states.last), "\(digest): \(states)")
+                #expect(states.contains(.downloading) != isThere, "\(digest): \(states)")
+            }
+        }
+    }
+
     @Test func aDamagedBlobIsNeverServedAndFetchedAgain() async throws {
         let fixture = try await ImageServiceFixture()
         let source = try await ImageFixture(below: fixture.scratch.path)

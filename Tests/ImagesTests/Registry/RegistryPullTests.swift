@@ -43,6 +43,56 @@ struct RegistryPullTests {
         #expect(existing.count == 2)
     }
 
+    @Test("a blob is asked of the registry and of nobody whom the manifest names")
+    func foreignURLs() async throws {
+        let image = try FakeImage()
+        let elsewhere = try ScriptedServer { image.reply(to: $0) }
+        var layer = try FakeImage.descriptor(
+            MediaType(rawValue: "application/vnd.oci.image.layer.nondistributable.v1.tar"), image.layers[0])
+        layer.urls = ["http://\(elsewhere.host)/blobs/\(layer.digest)"]
+        let digest = layer.digest
+        let manifest = try StrictJSON.encode(
+            Manifest(config: FakeImage.descriptor(.imageConfig, image.config), layers: [layer]))
+        for isThere in [true, false] {
+            let server = try ScriptedServer { request in
+                if request.path.contains("/manifests/") { return FakeImage.document(manifest, .imageManifest) }
+                return isThere || !request.path.hasSuffix("\(digest)")
+                    ? image.reply(to: request) : FakeImage.missing
+            }
+            let content = try TestContent()
+            let error = await failure {
+                _ = try await RegistryClient.with { client in
+                    try await client.pull(
+                        ImageReference("\(server.host)/box:v1"),
+                        credentials: .basic(username: "me", password: "secret"),
+                        into: content.store)
+                }
+            }
+            #expect(error?.code == (isThere ? nil : .notFound), "\(String(describing: error))")
+        }
+        #expect(elsewhere.requests.isEmpty)
+    }
+
+    @Test("an image that the disk has no room for is refused before a blob is fetched")
+    func tooLargeForDisk() async throws {
+        let image = try FakeImage(layers: [3 << 20])
+        let server = try ScriptedServer { image.reply(to: $0) }
+        let scratch = try ScratchDirectory("small")
+        let mount = try scratch.directory("disk")
+        try Syscall.mount(source: "tmpfs", target: mount, type: "tmpfs", flags: [], data: "size=2m")
+        defer { try? Syscall.umount2(mount, .detach) }
+        let content = try ContentStore(root: mount.appending("content"))
+        let error = await failure {
+            _ = try await RegistryClient.with { client in
+                try await client.pull(ImageReference("\(server.host)/box:v1"), into: content)
+            }
+        }
+        #expect(error?.code == .resourceExhausted)
+        #expect(error?.description.contains("bytes left") == true, "\(String(describing: error))")
+        #expect(!server.requests.contains { $0.path.contains("/blobs/") })
+        #expect(try content.ingests().isEmpty)
+    }
+
     @Test("of an index, the platform's image is pulled and the index is kept")
     func index() async throws {
         let (mine, other) = (try FakeImage(), try FakeImage())

@@ -137,6 +137,18 @@ struct RegistryRetryTests {
         #expect(ContinuousClock.now - begin >= .seconds(1))
     }
 
+    @Test("Retry-After may be a date")
+    func retryAfterDate() {
+        let now = 1_445_412_480
+        #expect(RetryAfter.seconds("Wed, 21 Oct 2015 07:28:00 GMT", now: now - 90) == 90)
+        #expect(RetryAfter.seconds("Wed, 21 Oct 2015 07:28:00 GMT", now: now + 5) == -5)
+        #expect(RetryAfter.seconds("17") == 17)
+        for text in [
+            "", "Wed, 21 Oct 2015 07:28:00 CET", "Wed, 21 Okt 2015 07:28:00 GMT", "Wed, 32 Oct 2015 07:28:00 GMT",
+            "Wed, 21 Oct 2015 24:28:00 GMT", "21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28 GMT",
+        ] { #expect(RetryAfter.seconds(text) == nil, "\(text)") }
+    }
+
     @Test(
         "a server that wants more patience than there is, or makes no sense, does not hold the pull up",
         arguments: ["86400", "-5", "soon"])

@@ -9,6 +9,7 @@ enum EventText {
         "ImageCreate": [1: "name", 2: "labels"],
         "ImageUpdate": [1: "name", 2: "labels"],
         "ImageDelete": [1: "name"],
+        "ImagePull": [1: "name", 2: "digest", 3: "media_type", 4: "state", 5: "received", 6: "total"],
         "NamespaceCreate": [1: "name", 2: "labels"],
         "NamespaceUpdate": [1: "name", 2: "labels"],
         "NamespaceDelete": [1: "name"],
