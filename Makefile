@@ -15,7 +15,7 @@ ifeq ($(CONFIG),debug)
 programs:
 	swift build --quiet
 	@mkdir -p bin/debug
-	@folder=$$(swift build --show-bin-path); for program in $(programs) berth-oci; do \
+	@folder=$$(swift build --show-bin-path); for program in $(programs) berth-oci bench-cri; do \
 		ln -f "$$folder/$$program" bin/debug/$$program; done
 	@ln -f bin/berth-launch bin/debug/berth-launch
 else

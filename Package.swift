@@ -130,9 +130,10 @@ let targets: [Target] = [
             .system,
         ]),
 
-    // Drives a CRI socket for hack/bench; not installed.
+    // Drives a CRI socket for hack/bench and hack/soak; not installed.
     .executableTarget(
-        name: "bench-cri", dependencies: ["CRIAPI", .grpc, .grpcTransport], path: "Benchmarks/bench-cri",
+        name: "bench-cri", dependencies: ["CRIAPI", "Streaming", .arguments, .grpc, .grpcTransport],
+        path: "Benchmarks/bench-cri",
         swiftSettings: settings),
 
     // Scratch directories, host snapshots (mounts, cgroups, namespaces, processes) and fakes.

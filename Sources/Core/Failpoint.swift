@@ -11,6 +11,7 @@ private import Synchronization
 ///     BERTH_FAILPOINTS=unpack.staged=kill@3        the third time it is reached
 ///     BERTH_FAILPOINTS=content.sync=fail,gc.rows=kill
 ///     BERTH_FAILPOINTS=list:/path                  appends each name that is reached to a file, once
+///     BERTH_FAILPOINTS=file:/path                  SIGKILL at each name that is a line of the file at that moment
 public enum Failpoint {
     #if DEBUG
     private enum Action: Sendable {
@@ -26,12 +27,17 @@ public enum Failpoint {
     private struct Setting: Sendable {
         var points: [String: Point] = [:]
         var log: String?
+        var file: String?
         var logged: Set<String> = []
 
         init(_ text: String?) {
             guard let text, !text.isEmpty else { return }
             if text.hasPrefix("list:") {
                 log = String(text.dropFirst(5))
+                return
+            }
+            if text.hasPrefix("file:") {
+                file = String(text.dropFirst(5))
                 return
             }
             for item in text.split(separator: ",") {
@@ -61,6 +67,7 @@ public enum Failpoint {
     private static func strike(_ name: String) throws {
         let action: Action? = setting.withLock { setting in
             if let log = setting.log, setting.logged.insert(name).inserted { append(name, to: log) }
+            if let file = setting.file, lines(of: file).contains(name) { return .kill }
             guard var point = setting.points[name] else { return nil }
             point.countdown -= 1
             setting.points[name] = point
@@ -69,11 +76,26 @@ public enum Failpoint {
         switch action {
         case nil: return
         case .kill:
+            // A test that arms several learns which it was.
+            let line = "killed at failpoint \(name)\n"
+            _ = Glibc.write(2, line, line.utf8.count)
             _ = Glibc.kill(getpid(), SIGKILL)
             // The signal may reach another thread first.
             while true { pause() }
         case .fail: throw BerthError(.internal, "failpoint \(name)")
         }
+    }
+
+    private static func lines(of path: String) -> Set<String> {
+        guard let file = fopen(path, "r") else { return [] }
+        defer { fclose(file) }
+        var lines: Set<String> = []
+        var buffer = [CChar](repeating: 0, count: 256)
+        while fgets(&buffer, Int32(buffer.count), file) != nil {
+            let line = buffer.prefix { $0 != 0 && $0 != 10 }
+            lines.insert(String(decoding: line.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        }
+        return lines
     }
 
     private static func append(_ name: String, to path: String) {

@@ -13,47 +13,63 @@ internal import SystemPackage
 ///     created,running  an exit record                        exited, as recorded
 ///     created,running  a monitor that answers                what the monitor says
 ///     created,running  neither                               exited, reason HostRebooted or MonitorLost
+///     nothing          anything                              gone: killed, unmounted, removed
+///
+/// What cannot be taken apart now stays, as a pod that is not ready or a container that has exited, so that its client sees
+/// it and removes it.
 extension Engine {
     func recover() async throws {
-        var restored = (pods: 0, containers: 0)
+        let unread = try await restore()
+        await Strays(ids: halfMade).endProcesses()
+        await recoverContainers()
+        await recoverPods()
+        await removeStrangers(except: unread)
+        let (pods, containers) = (registry.pods().count, registry.containers().count)
+        if pods + containers > 0 {
+            logger.notice("recovered", metadata: ["pods": "\(pods)", "containers": "\(containers)"])
+        }
+    }
+
+    private var halfMade: Set<String> {
+        Set(registry.pods().filter { $0.state == .creating }.map(\.id)).union(
+            registry.containers().filter { $0.state == .creating }.map(\.id))
+    }
+
+    /// Fills the registry.
+    ///
+    /// - Returns: IDs whose records a newer version wrote. They are left alone, with all that is theirs.
+    private func restore() async throws -> Set<String> {
+        var unread: Set<String> = []
         for record in try await database.pods() {
             do {
                 registry.insert(try Records.pod(from: record))
-                restored.pods += 1
+            } catch let error as BerthError where error.code == .dataLoss {
+                logger.error("a pod whose record is damaged is removed", metadata: ["error": "\(error)"])
+                _ = try await database.deletePod(id: record.id)
             } catch {
                 logger.error("a pod's record is left alone", metadata: ["pod": "\(record.id)", "error": "\(error)"])
+                unread.insert(record.id)
             }
         }
         for record in try await database.containers() {
             do {
-                registry.restore(try Records.container(from: record))
-                restored.containers += 1
+                let container = try Records.container(from: record)
+                guard registry.pod(exactly: container.podID) != nil || unread.contains(container.podID) else {
+                    throw BerthError(
+                        .dataLoss,
+                        "container \"\(container.id)\" is in pod sandbox \"\(container.podID)\", which is lost")
+                }
+                registry.restore(container)
+            } catch let error as BerthError where error.code == .dataLoss {
+                logger.error("a container without a whole record is removed", metadata: ["error": "\(error)"])
+                _ = try await database.deleteContainer(id: record.id)
             } catch {
                 logger.error(
                     "a container's record is left alone", metadata: ["container": "\(record.id)", "error": "\(error)"])
+                unread.insert(record.id)
             }
         }
-        endStrayLaunchers()
-        await recoverContainers()
-        await recoverPods()
-        await removeStrangers()
-        if restored.pods + restored.containers > 0 {
-            logger.notice("recovered", metadata: ["pods": "\(restored.pods)", "containers": "\(restored.containers)"])
-        }
-    }
-
-    /// Launchers that a killed daemon had just started work on, beside our cleaning up, unless they are ended first. They
-    /// carry the ID on their command line.
-    private func endStrayLaunchers() {
-        var halfMade = Set(registry.pods().filter { $0.state == .creating }.map(\.id))
-        halfMade.formUnion(registry.containers().filter { $0.state == .creating }.map(\.id))
-        guard !halfMade.isEmpty else { return }
-        for pid in (try? ProcessStatus.all()) ?? [] {
-            guard let bytes = try? Files.read(FilePath("/proc/\(pid)/cmdline"), limit: 1 << 16) else { continue }
-            let words = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-            guard words.first == "berth-launch", words.contains(where: halfMade.contains) else { continue }
-            try? Syscall.kill(pid, 9)
-        }
+        return unread
     }
 
     private func recoverContainers() async {
@@ -69,9 +85,13 @@ extension Engine {
         live[container.id] = entry
         do {
             switch container.state {
-            case .creating, .removing: try await forget(container)
+            case .creating:
+                try await undo(container)
+            case .removing: try await forget(container)
             case .exited: entry.exited.open()
-            case .created, .running: try await find(container, entry)
+            case .created, .running:
+                CommandCgroup.sweep(below: Cgroup(host: facts.cgroups, path: container.cgroup))
+                try await find(container, entry)
             }
         } catch {
             logger.error(
@@ -84,7 +104,8 @@ extension Engine {
             await noteExit(of: container.id, entry)
             return
         }
-        if let state = try? await entry.monitor.state() {
+        switch await ask(entry.monitor) {
+        case .answered(let state):
             if case .running = state.status, container.state == .created {
                 // The daemon was killed between the start and its record.
                 try registry.updateContainer(container.id) { $0.state = .running(startedAt: WallClock.now()) }
@@ -92,8 +113,16 @@ extension Engine {
             }
             watch(container.id, entry)
             return
+        case .silent(let reason):
+            // It is there: the record is the best that is known, and its end will be seen.
+            logger.error(
+                "a monitor does not answer", metadata: ["container": "\(container.id)", "error": "\(reason)"])
+            watch(container.id, entry)
+            return
+        case .ended: break
         }
-        guard !Files.exists(layout.container(container.id)) else {
+        let isAlive = container.process.map { ProcessStatus.isAlive($0.pid, startTime: $0.startTime) } ?? false
+        guard !isAlive, !Files.exists(layout.container(container.id)) else {
             await noteExit(of: container.id, entry)
             return
         }
@@ -107,6 +136,30 @@ extension Engine {
         }
         entry.exited.open()
         try await store(container: container.id)
+    }
+
+    private enum Answer: Sendable {
+        case answered(MonitorClient.State)
+        case silent(String)
+        case ended
+    }
+
+    /// One that hangs (it was stopped, or the host swaps) must not keep the others waiting.
+    private func ask(_ monitor: MonitorClient) async -> Answer {
+        await withTaskGroup(of: Answer.self) { group in
+            group.addTask {
+                do { return .answered(try await monitor.state()) } catch let error as BerthError {
+                    let isOver = error.code == .failedPrecondition || error.code == .unavailable
+                    return isOver ? .ended : .silent("\(error)")
+                } catch { return .silent("\(error)") }
+            }
+            group.addTask {
+                try? await Task.sleep(for: .seconds(2))
+                return .silent("no answer within two seconds")
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .ended
+        }
     }
 
     private func forget(_ container: Container) async throws {
@@ -130,7 +183,8 @@ extension Engine {
 
     private func recover(_ pod: PodSandbox) async throws {
         switch pod.state {
-        case .creating, .removing:
+        case .creating: try await undo(pod)
+        case .removing:
             for container in registry.containers(in: pod.id) { try await removeContainer(container.id) }
             try await dismantle(pod, removing: true)
             registry.removePod(pod.id)
@@ -147,29 +201,44 @@ extension Engine {
         }
     }
 
-    /// Takes away what is on the host and in no record, so that nothing can pile up.
-    private func removeStrangers() async {
-        let pods = Set(registry.pods().map(\.id))
-        for id in (try? Files.list(layout.pods)) ?? [] where !pods.contains(id) {
-            logger.notice("removing a pod's directory that no record knows", metadata: ["pod": "\(id)"])
-            for entry in MountTable.below(layout.pod(id), in: (try? MountTable.read()) ?? []) {
-                try? Syscall.umount2(FilePath(entry.target), [.detach, .noFollow])
-            }
-            try? Files.removeTree(layout.pod(id))
+    /// Takes away what is on the host and in no record, so that nothing can pile up: of a database that was lost, too.
+    private func removeStrangers(except unread: Set<String>) async {
+        func strangers(in directory: FilePath, _ known: [String]) -> [String] {
+            ((try? Files.list(directory)) ?? []).filter { !known.contains($0) && !unread.contains($0) }
         }
-        let containers = Set(registry.containers().map(\.id))
-        for id in (try? Files.list(layout.containers)) ?? [] where !containers.contains(id) {
-            logger.notice("removing a container's directory that no record knows", metadata: ["container": "\(id)"])
-            for entry in MountTable.below(layout.container(id), in: (try? MountTable.read()) ?? []) {
-                try? Syscall.umount2(FilePath(entry.target), [.detach, .noFollow])
+        let pods = strangers(in: layout.pods, registry.pods().map(\.id))
+        let containers = strangers(in: layout.containers, registry.containers().map(\.id))
+        if !pods.isEmpty || !containers.isEmpty {
+            // IDs are 64 hexadecimal digits; a directory of another name has no processes to look for.
+            let strays = Strays(ids: Set((pods + containers).filter { $0.count == 64 && $0.allSatisfy(\.isHexDigit) }))
+            await strays.endProcesses()
+            for (path, id) in strays.cgroups(on: facts.cgroups) {
+                do { try await deleteCgroup(path, of: id) } catch {
+                    logger.warning("could not remove a cgroup", metadata: ["cgroup": "\(path)", "error": "\(error)"])
+                }
             }
-            try? Files.removeTree(layout.container(id))
+        }
+        for id in containers {
+            logger.notice("removing a container that no record knows", metadata: ["container": "\(id)"])
+            removeStranger(layout.container(id))
             try? await images.removeRootFS(containerID: id)
         }
+        for id in pods {
+            logger.notice("removing a pod that no record knows", metadata: ["pod": "\(id)"])
+            removeStranger(layout.pod(id))
+        }
         do {
-            try await network.collectGarbage(keeping: Set(registry.pods().filter { $0.state.isReady }.map(\.id)))
+            let kept = registry.pods().filter { $0.state.isReady }.map(\.id)
+            try await network.collectGarbage(keeping: unread.union(kept))
         } catch {
             logger.warning("could not collect garbage of the network", metadata: ["error": "\(error)"])
         }
+    }
+
+    private func removeStranger(_ directory: FilePath) {
+        for entry in MountTable.below(directory, in: (try? MountTable.read()) ?? []) {
+            try? Syscall.umount2(FilePath(entry.target), [.detach, .noFollow])
+        }
+        try? Files.removeTree(directory)
     }
 }

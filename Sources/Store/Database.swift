@@ -96,6 +96,15 @@ public final class Database: Sendable {
         }
     }
 
+    /// One transaction before anybody else uses the database.
+    func writing(_ body: (GRDB.Database) throws -> Void) throws {
+        do {
+            try pool.write(body)
+        } catch {
+            throw Self.translate(error, path: path, doing: "write")
+        }
+    }
+
     /// Closes the file and lets another process open it. Later calls throw.
     public func close() throws {
         do {
@@ -119,8 +128,9 @@ public final class Database: Sendable {
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
             return BerthError(
                 .dataLoss, "metadata database \(path) is damaged", cause: failure,
-                advice: "stop berthd, move \(path), \(path)-wal and \(path)-shm aside and start it again; "
-                    + "blobs stay, images have to be pulled or imported again")
+                advice:
+                    "start berthd again: it moves \(path) and \(path)-wal aside and goes on with what can be read of them"
+            )
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             return BerthError(
                 .unavailable, "metadata database \(path) is locked by another process", cause: failure,

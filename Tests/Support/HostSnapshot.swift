@@ -13,7 +13,7 @@ public struct HostSnapshot: Sendable {
     /// - Parameters:
     ///   - folders: whose files count, at any depth.
     ///   - mark: part of the name of everything that the test makes; processes count where their command line holds
-    ///     it, cgroups where their path does. Mounts below `folders` count, and all network links.
+    ///     it or where they are launchers, cgroups where their path does. Mounts below `folders` count, and all network links.
     public init(of folders: FilePath..., mark: String) throws {
         var things: Set<String> = []
         for mount in try MountTable.read()
@@ -27,7 +27,9 @@ public struct HostSnapshot: Sendable {
         for pid in try ProcessStatus.all() {
             guard let bytes = try? Files.read(FilePath("/proc/\(pid)/cmdline"), limit: 1 << 16) else { continue }
             let line = String(decoding: bytes.map { $0 == 0 ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
-            if line.contains(mark) { things.insert("process \(pid) \(line)") }
+            // Launchers and monitors name an ID alone; those of other tests are in both snapshots.
+            let isLauncher = line.hasPrefix("berth-launch ") && Self.isOfThisMountNamespace(pid)
+            if line.contains(mark) || isLauncher { things.insert("process \(pid) \(line)") }
         }
         for folder in folders { Self.files(below: folder) { things.insert("file \($0)") } }
         self.things = things
@@ -36,6 +38,11 @@ public struct HostSnapshot: Sendable {
     /// What is there now and was not there then, sorted.
     public func added(since before: HostSnapshot) -> [String] {
         things.subtracting(before.things).sorted()
+    }
+
+    private static func isOfThisMountNamespace(_ pid: Int32) -> Bool {
+        let own = try? Syscall.readlinkat("/proc/self/ns/mnt")
+        return own != nil && (try? Syscall.readlinkat(FilePath("/proc/\(pid)/ns/mnt"))) == own
     }
 
     private static func cgroups(below path: FilePath) -> [FilePath] {

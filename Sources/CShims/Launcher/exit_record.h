@@ -7,6 +7,10 @@
 
 typedef Berth__Launch__V1__ExitRecord bl_exit_record;
 
+// Takes the space of a record now, so that the end of a container can be written down when the disk is full. A filesystem
+// without reservation is no error.
+void bl_exit_record_reserve(const char *path);
+void bl_exit_record_discard(const char *path);
 // Writes a temporary file, fsyncs and renames it, and fsyncs the folder: after a power loss the record is there whole
 // or not at all.
 int bl_exit_record_write(const char *path, const bl_exit_record *record, struct bl_error *error);

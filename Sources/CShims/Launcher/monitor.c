@@ -90,8 +90,10 @@ struct bl_monitor *bl_monitor_open(const bl_plan *plan, struct bl_error *error)
         bl_fail(error, errno, NULL, "make the monitor");
     else if (bl_log_open(&monitor->log, stdio ? stdio->log_path : NULL, stdio ? stdio->max_line : 0, error) == 0) {
         monitor->listener.fd = bl_listen(monitor->socket, SOCK_SEQPACKET, error);
-        if (monitor->listener.fd >= 0)
+        if (monitor->listener.fd >= 0) {
+            bl_exit_record_reserve(monitor->exit_path);
             return monitor;
+        }
     }
     bl_monitor_discard(monitor);
     return NULL;
@@ -99,8 +101,10 @@ struct bl_monitor *bl_monitor_open(const bl_plan *plan, struct bl_error *error)
 
 void bl_monitor_discard(struct bl_monitor *monitor)
 {
-    if (monitor->listener.fd >= 0 && monitor->socket)
+    if (monitor->listener.fd >= 0 && monitor->socket) {
         unlink(monitor->socket);
+        bl_exit_record_discard(monitor->exit_path);
+    }
     if (monitor->log.made && monitor->log.path)
         unlink(monitor->log.path);
     bl_close(&monitor->listener.fd);

@@ -136,6 +136,7 @@ static void handle_state(struct bl_monitor *monitor, struct bl_connection *conne
     bl_reply reply = BERTH__LAUNCH__V1__REPLY__INIT;
     state.status = monitor->status;
     state.pid = monitor->pid;
+    state.protocol = BL_MONITOR_PROTOCOL;
     reply.reply_case = BERTH__LAUNCH__V1__REPLY__REPLY_STATE;
     reply.state = &state;
     bl_reply_send(connection, &reply, -1);

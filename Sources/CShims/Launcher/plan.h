@@ -21,6 +21,7 @@ typedef Berth__Launch__V1__Step bl_step;
 #define BL_PLACE_CHILD BERTH__LAUNCH__V1__PLACE__CHILD
 
 #define BL_PLAN_VERSION 1
+#define BL_MONITOR_PROTOCOL 2
 #define BL_PLAN_LIMIT (4u << 20)   // bytes of an encoded plan
 #define BL_ARENA_LIMIT (64u << 20) // bytes of a decoded one: small messages grow when decoded
 #define BL_STEPS_LIMIT 16384u

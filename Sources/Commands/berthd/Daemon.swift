@@ -31,8 +31,9 @@ struct Daemon {
         } catch {
             throw BerthError(.internal, "could not make the root directory \(root)", cause: error)
         }
-        let database = try Database(path: root.appending("meta.db"))
+        let (database, repair) = try Database.openRepairing(path: root.appending("meta.db"))
         let images = try makeImages(root: root, database: database)
+        if let repair { try await tell(repair, lost: images.reclaim()) }
         try await images.recover()
         let plugins =
             configuration.nri.isEnabled ? PluginHost(configuration: configuration.nri.host(), logger: logger) : nil
@@ -49,6 +50,26 @@ struct Daemon {
         await images.shutdown()
         try? database.close()
         try outcome.get()
+    }
+
+    /// What could be read is used; of the rest, the log says what it was.
+    private func tell(_ repair: Database.Repair, lost images: [String]) {
+        logger.error(
+            "the metadata database was damaged and is repaired from what could be read",
+            metadata: [
+                "error": "\(repair.cause)", "aside": "\(repair.aside)",
+                "kept":
+                    "\(repair.kept.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))",
+                "damaged": "\(repair.damaged.joined(separator: ", "))",
+            ])
+        if !images.isEmpty || repair.damaged.contains("image") {
+            logger.error(
+                "images have to be pulled again",
+                metadata: ["images": "\(images.isEmpty ? "those that are missing" : images.joined(separator: ", "))"])
+        }
+        if repair.damaged.contains("pod") || repair.damaged.contains("container") {
+            logger.error("pods and containers whose records are lost are ended; a kubelet starts them again")
+        }
     }
 
     private func serve(_ engine: Engine, _ plugins: PluginHost?, until signals: Signals) async throws {

@@ -14,11 +14,8 @@ struct CommandCgroup: Sendable {
 
     /// - Returns: `nil` where the host has no such hierarchy: the command is then in its container's cgroup.
     init?(below container: Cgroup) {
-        let hierarchy =
-            container.directories.first { $0.hierarchy.isUnified }
-            ?? container.directories.first { $0.hierarchy.controllers.contains("name=systemd") }
-        guard let hierarchy, Files.exists(hierarchy.path) else { return nil }
-        let name = "exec-\(Identifier.random().prefix(12))"
+        guard let hierarchy = Self.hierarchy(of: container), Files.exists(hierarchy.path) else { return nil }
+        let name = "\(Self.prefix)\(Identifier.random().prefix(12))"
         parent = hierarchy.path
         directory = hierarchy.path.appending(name)
         do throws(Errno) {
@@ -26,6 +23,30 @@ struct CommandCgroup: Sendable {
         } catch {
             return nil
         }
+        cgroup = Cgroup(container, child: name, at: hierarchy.hierarchy.mountpoint)
+    }
+
+    private static let prefix = "exec-"
+
+    private static func hierarchy(of container: Cgroup) -> Cgroup.Directory? {
+        container.directories.first { $0.hierarchy.isUnified }
+            ?? container.directories.first { $0.hierarchy.controllers.contains("name=systemd") }
+    }
+
+    /// Ends the commands that a killed daemon had running in the container, and takes their cgroups away: whoever waited
+    /// for them has lost its connection.
+    static func sweep(below container: Cgroup) {
+        guard let hierarchy = hierarchy(of: container) else { return }
+        for name in (try? Files.list(hierarchy.path)) ?? [] where name.hasPrefix(prefix) {
+            let left = CommandCgroup(container, hierarchy, name)
+            left.kill()
+            left.remove()
+        }
+    }
+
+    private init(_ container: Cgroup, _ hierarchy: Cgroup.Directory, _ name: String) {
+        parent = hierarchy.path
+        directory = hierarchy.path.appending(name)
         cgroup = Cgroup(container, child: name, at: hierarchy.hierarchy.mountpoint)
     }
 

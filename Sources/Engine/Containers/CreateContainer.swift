@@ -72,11 +72,14 @@ extension Engine {
             try registry.insert(container)
             rollback.onFailure("remove what was made of container \(id)") { try await self.undo(container) }
             try await store(container: id)
+            try Failpoint.reach("container.create.recorded")
 
             let rootFS = try await images.prepareRootFS(containerID: id, image: container.imageID)
+            try Failpoint.reach("container.create.rootfs")
             let resolver = UserResolver(files: LayeredFiles(layers: rootFS.readableLayers))
             let user = try resolver.resolve(config.security, imageUser: execution.user ?? "")
             let volumes = try await mountImages(of: container, in: pod)
+            try Failpoint.reach("container.create.images")
             let unadjusted = try specification(
                 of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid),
                 images: volumes.mapValues(\.path))
@@ -88,11 +91,14 @@ extension Engine {
             if program(of: pod) != nil { spec.ociVersion = OCIRuntimeProgram.specificationVersion }
             let adjusted = try registry.container(id)
             try makeContainerDirectory(id, spec: spec, mounts: config.mounts)
+            try Failpoint.reach("container.create.directory")
             try await mountMappedRoot(rootFS, of: adjusted, in: pod)
+            try Failpoint.reach("container.create.mounted")
             let launched =
                 if let program = program(of: pod) { try await launch(adjusted, by: program) } else {
                     try await launch(adjusted, spec: spec, rootFS: rootFS)
                 }
+            try Failpoint.reach("container.create.launched")
             let entry = LiveContainer(monitor: MonitorClient(socket: layout.monitorSocket(of: id)), spec: spec)
             live[id] = entry
             var warnings = launched.warnings.map { "\($0)" }
@@ -117,6 +123,7 @@ extension Engine {
                 $0.state = .created
             }
             try await store(container: id)
+            try Failpoint.reach("container.create.created")
             watch(id, entry)
             publish(.created, id, pod: pod.id)
             await plugins.containerCreated(made, in: pod)
@@ -137,7 +144,7 @@ extension Engine {
     }
 
     /// What cannot be taken apart now stays as an exited container, so that its client sees it and removes it.
-    private func undo(_ container: Container) async throws {
+    func undo(_ container: Container) async throws {
         do {
             try await dismantle(container)
             registry.removeContainer(container.id)
@@ -187,7 +194,7 @@ extension Engine {
             let log = try registry.container(id).logPath
             if !log.isEmpty { try Files.makeDirectories(FilePath(log).removingLastComponent(), mode: 0o755) }
         } catch let error as Errno {
-            throw BerthError(.internal, "could not make the directory of container \(id)", cause: error)
+            throw BerthError(Self.code(of: error), "could not make the directory of container \(id)", cause: error)
         }
     }
 }

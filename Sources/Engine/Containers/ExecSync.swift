@@ -33,6 +33,7 @@ extension Engine {
         let session = try await entry.monitor.exec(
             plan, stdout: output.stdout.writer.fd, stderr: output.stderr.writer.fd, killOnClose: true)
         output.closeWriters()
+        try Failpoint.reach("exec.started")
         return try await withThrowingTaskGroup(of: ExecStep.self) { group in
             group.addTask { .ended(try await session.wait().code) }
             group.addTask {

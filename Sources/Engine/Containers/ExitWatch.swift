@@ -27,7 +27,9 @@ extension Engine {
         }
         guard let changed, changed.state != before else { return }
         do {
+            try Failpoint.reach("container.exit.noted")
             try await store(container: id)
+            try Failpoint.reach("container.exit.recorded")
         } catch {
             logger.error(
                 "could not store the exit of container", metadata: ["container": "\(id)", "error": "\(error)"])

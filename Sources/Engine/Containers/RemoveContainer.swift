@@ -23,13 +23,16 @@ extension Engine {
             }
             let removing = try self.registry.updateContainer(container.id) { $0.state = .removing($0.state.exit) }
             try await self.store(container: container.id)
+            try Failpoint.reach("container.remove.recorded")
             try await self.dismantle(container)
+            try Failpoint.reach("container.remove.dismantled")
             if let pod = self.registry.pod(exactly: container.podID) {
                 await self.plugins.containerRemoved(removing, in: pod)
             }
             self.registry.removeContainer(container.id)
             self.live[container.id] = nil
             try await self.store(container: container.id)
+            try Failpoint.reach("container.remove.forgotten")
             self.publish(.deleted, container.id, pod: container.podID)
         }
     }
@@ -38,14 +41,19 @@ extension Engine {
     func dismantle(_ container: Container) async throws {
         try await program(of: container)?.delete(container.id)
         try await deleteCgroup(container.cgroup, of: container.id)
+        try Failpoint.reach("container.dismantle.cgroup")
         await endMonitor(of: container)
+        try Failpoint.reach("container.dismantle.monitor")
         try await unmountHostMounts(of: container)
+        try Failpoint.reach("container.dismantle.unmounted")
         do {
             try Files.removeTree(layout.container(container.id))
         } catch {
             throw BerthError(.internal, "could not remove \(layout.container(container.id))", cause: error)
         }
+        try Failpoint.reach("container.dismantle.files")
         try await images.removeRootFS(containerID: container.id)
+        try Failpoint.reach("container.dismantle.rootfs")
     }
 
     /// The monitor ends by itself once its container has ended; one that does not is killed.

@@ -26,11 +26,13 @@ extension Engine {
                 try await self.fail(container, entry, error)
                 throw BerthError.wrapping(error, "could not start container \"\(container.id)\"")
             }
+            try Failpoint.reach("container.start.released")
             // It may have ended by now, and its exit be known already.
             try self.registry.updateContainer(container.id) {
                 if $0.state == .created { $0.state = .running(startedAt: WallClock.now()) }
             }
             try await self.store(container: container.id)
+            try Failpoint.reach("container.start.recorded")
             self.publish(.started, container.id, pod: container.podID)
             await self.plugins.containerStarted(self.registry.container(exactly: container.id) ?? container, in: pod)
         }

@@ -26,9 +26,11 @@ extension Engine {
             }
         }
         guard let (entry, asked) = wait else { return }
+        try Failpoint.reach("container.stop.signalled")
         try await Task {
             if asked, await entry.exited.wait(atMost: grace) { return }
             try await self.kill(container, entry)
+            try Failpoint.reach("container.stop.killed")
         }.value
     }
 
@@ -48,6 +50,7 @@ extension Engine {
                 // The monitor has ended, or never was; the kernel knows the processes too.
                 if cgroup.exists { try? cgroup.kill() }
             }
+            try Failpoint.reach("container.kill.signalled")
             if await entry.exited.wait(atMost: pause) { return }
             if cgroup.exists { try? cgroup.kill() }
             pause = min(pause * 2, .seconds(2))

@@ -23,10 +23,12 @@ extension Engine {
             let limits = try await self.plugins.updateContainer(
                 container, to: ResourceTranslation.specification(update), in: pod)
             try self.apply(limits, to: container.cgroup)
+            try Failpoint.reach("container.update.applied")
             let updated = try self.registry.updateContainer(container.id) {
                 $0.resources = $0.resources.updated(by: update).updated(by: ResourceTranslation.limits(limits))
             }
             try await self.store(container: container.id)
+            try Failpoint.reach("container.update.recorded")
             await self.plugins.containerUpdated(updated, in: pod)
         }
     }
@@ -59,11 +61,13 @@ extension Engine {
             if let resources, pod.ownsCgroup {
                 try self.apply(ResourceTranslation.specification(resources), to: pod.cgroup)
             }
+            try Failpoint.reach("pod.update.applied")
             let updated = try self.registry.updatePod(pod.id) {
                 if let overhead { $0.overhead = ($0.overhead ?? LinuxResources()).updated(by: overhead) }
                 if let resources { $0.resources = ($0.resources ?? LinuxResources()).updated(by: resources) }
             }
             try await self.store(pod: pod.id)
+            try Failpoint.reach("pod.update.recorded")
             await self.plugins.podSandboxUpdated(updated)
         }
     }

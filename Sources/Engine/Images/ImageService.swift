@@ -68,6 +68,36 @@ public final class ImageService: Sendable {
             metadata: ["blobs": "\(report.blobs)", "snapshots": "\(report.snapshots)", "leases": "\(report.leases)"])
     }
 
+    /// After the repair of a damaged database: finds for each image that still has a name its blobs on the disk again. To be
+    /// called before ``recover()``, which removes blobs without a row.
+    ///
+    /// - Returns: names of images that are not whole on the disk; they are gone and have to be pulled again.
+    public func reclaim() async throws -> [String] {
+        var lost: [String] = []
+        for image in try await storage.database.read({ try $0.images(namespace: nil) }) {
+            do {
+                let target = NamedImage(image).target
+                try await leases.withLease(namespace: image.namespace, for: "repair of \(image.name)") { scope in
+                    try await storage.gate.withOperation { try await adopt(target, scope: scope) }
+                    let resolved = try resolver.resolve(target)
+                    guard let chain = try resolved.chainID, try await storage.snapshotter(scope).unpacked(chain) else {
+                        return
+                    }
+                    // Only for the label that keeps the layers: they are there.
+                    _ = try await unpack(resolved, scope: scope)
+                }
+            } catch {
+                storage.logger.error(
+                    "an image is not whole", metadata: ["image": "\(image.name)", "error": "\(error)"])
+                try await storage.database.write {
+                    _ = try $0.deleteImage(image.name, namespace: image.namespace)
+                }
+                lost.append(image.name)
+            }
+        }
+        return lost
+    }
+
     /// Ends what runs by itself and closes the connections to registries. To be called before the database is closed.
     ///
     /// A collection that has begun is waited for: it would leave tombstones that only the next start removes.

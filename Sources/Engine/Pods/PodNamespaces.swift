@@ -43,6 +43,7 @@ extension Engine {
                 socket: layout.pod(pod.id).appending("monitor.sock"), exitPath: layout.pod(pod.id).appending("exit.pb"))
         }
         let launched = try await launcher.launch(try compiler.compileSandbox(request))
+        try Failpoint.reach("pod.run.launched")
         guard isShared else { return nil }
         let process = ProcessIdentity(pid: launched.pid, startTime: launched.startTime)
         let path = cgroup(of: pod.id, in: pod)

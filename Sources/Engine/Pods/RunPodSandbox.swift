@@ -60,17 +60,23 @@ extension Engine {
             registry.insert(pod)
             rollback.onFailure("remove what was made of pod sandbox \(id)") { try await self.undo(pod) }
             try await store(pod: id)
+            try Failpoint.reach("pod.run.recorded")
 
             let hostname = Self.hostname(of: pod)
             try makePodDirectory(pod, hostname: hostname)
+            try Failpoint.reach("pod.run.directory")
             try await makePodCgroup(pod)
+            try Failpoint.reach("pod.run.cgroup")
             let launched = try await pinNamespaces(of: pod, hostname: hostname)
             try registry.updatePod(id) { $0.initProcess = launched }
+            try Failpoint.reach("pod.run.namespaces")
             if !pod.hasHostNetwork {
                 let result = try await network.setUp(pod.networkRequest(layout))
                 try registry.updatePod(id) { $0.network = result }
+                try Failpoint.reach("pod.run.network")
             }
             try writePodFiles(registry.pod(id), hostname: hostname)
+            try Failpoint.reach("pod.run.files")
             let made = try registry.pod(id)
             rollback.onFailure("tell the plugins") {
                 await self.plugins.podSandboxStopped(made)
@@ -79,6 +85,7 @@ extension Engine {
             try await plugins.runPodSandbox(made)
             plugins.podSandboxReady(try registry.updatePod(id) { $0.state = .ready })
             try await store(pod: id)
+            try Failpoint.reach("pod.run.ready")
             publish(.created, id, pod: id)
             publish(.started, id, pod: id)
             return id
@@ -87,7 +94,7 @@ extension Engine {
 
     /// What cannot be taken apart now (a network plugin fails, too) stays as a pod that is not ready, so that its client
     /// sees it and tries again.
-    private func undo(_ pod: PodSandbox) async throws {
+    func undo(_ pod: PodSandbox) async throws {
         do {
             try await dismantle(pod, removing: true)
             registry.removePod(pod.id)
@@ -126,7 +133,8 @@ extension Engine {
                 source: "shm", target: shared, type: "tmpfs", flags: [.noSUID, .noDevices, .noExec],
                 data: "mode=1777,size=\(configuration.sharedMemorySize)\(root)")
         } catch let error as Errno {
-            throw BerthError(.internal, "could not make the directory of pod sandbox \(pod.id)", cause: error)
+            throw BerthError(
+                Self.code(of: error), "could not make the directory of pod sandbox \(pod.id)", cause: error)
         }
     }
 
@@ -137,8 +145,13 @@ extension Engine {
             try Files.writeAtomically(layout.hosts(ofPod: pod.id), Array(text.utf8), mode: 0o644)
             try own([layout.hosts(ofPod: pod.id)], by: pod)
         } catch {
-            throw BerthError(.internal, "could not write \(layout.hosts(ofPod: pod.id))", cause: error)
+            throw BerthError(Self.code(of: error), "could not write \(layout.hosts(ofPod: pod.id))", cause: error)
         }
+    }
+
+    /// A full disk is the operator's to mend, and no defect.
+    static func code(of error: Errno) -> BerthError.Code {
+        error == .noSpace || error == .diskQuotaExceeded ? .resourceExhausted : .internal
     }
 
     /// Files that the root of the pod's user namespace may write.

@@ -2117,6 +2117,10 @@ public nonisolated struct Berth_Launch_V1_State: Sendable {
   /// Clears the value of `exit`. Subsequent reads from it will return its default value.
   public mutating func clearExit() {self._exit = nil}
 
+  /// Version of the control protocol that the monitor speaks; 0 (monitors of before this field) is 1. A daemon takes over
+  /// containers whose monitors speak its own version or an older one.
+  public var `protocol`: UInt32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum Status: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -6307,7 +6311,7 @@ nonisolated extension Berth_Launch_V1_Done: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Berth_Launch_V1_State: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".State"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{1}pid\0\u{1}exit\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{1}pid\0\u{1}exit\0\u{1}protocol\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -6318,6 +6322,7 @@ nonisolated extension Berth_Launch_V1_State: SwiftProtobuf.Message, SwiftProtobu
       case 1: try { try decoder.decodeSingularEnumField(value: &self.status) }()
       case 2: try { try decoder.decodeSingularInt32Field(value: &self.pid) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._exit) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.`protocol`) }()
       default: break
       }
     }
@@ -6337,6 +6342,9 @@ nonisolated extension Berth_Launch_V1_State: SwiftProtobuf.Message, SwiftProtobu
     try { if let v = self._exit {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
+    if self.`protocol` != 0 {
+      try visitor.visitSingularUInt32Field(value: self.`protocol`, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -6344,6 +6352,7 @@ nonisolated extension Berth_Launch_V1_State: SwiftProtobuf.Message, SwiftProtobu
     if lhs.status != rhs.status {return false}
     if lhs.pid != rhs.pid {return false}
     if lhs._exit != rhs._exit {return false}
+    if lhs.`protocol` != rhs.`protocol` {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -93,6 +93,7 @@ public final class BuiltinNetwork: PodNetwork {
         let link = PodLink(podID: request.podID, interface: request.interfaceName)
         let taken = try leases.allocate(
             podID: request.podID, interface: request.interfaceName, pools: prepared.site.pools)
+        try Failpoint.reach("network.connect.leased")
         let addresses = try taken.map { try IPAddressPrefix($0.address, length: $0.range.subnet.length) }
         let routes = try routes(for: taken.map(\.range))
         let hairpin = configuration.hairpin
@@ -100,9 +101,11 @@ public final class BuiltinNetwork: PodNetwork {
             try link.connect(
                 scope, bridge: prepared.index, mtu: prepared.mtu, hairpin: hairpin, namespace: namespace.rawValue)
         }
+        try Failpoint.reach("network.connect.linked")
         let end = try await scopes.inside(namespace) { scope in
             try link.configure(scope, addresses: addresses, routes: routes)
         }
+        try Failpoint.reach("network.connect.configured")
         let ports = forwards(prepared.site.bridge)
         if request.portMappings.contains(where: { $0.hostPort != 0 }) {
             try await scopes.inHost { [self] scope in
@@ -111,6 +114,7 @@ public final class BuiltinNetwork: PodNetwork {
                 }
             }
         }
+        try Failpoint.reach("network.connect.forwarded")
         logger.debug(
             "pod connected",
             metadata: ["pod": "\(request.podID)", "addresses": "\(addresses)", "link": "\(link.hostName)"])
@@ -152,11 +156,14 @@ public final class BuiltinNetwork: PodNetwork {
         let host = host
         try await scopes.inHost { [self] scope in
             try link.disconnect(scope)
+            try Failpoint.reach("network.clear.unlinked")
             for bridge in try bridge.map({ [$0] }) ?? host.bridges(scope, adopted: true) {
                 try portsLock.withLock { _ in try forwards(bridge).remove(podID: podID, scope) }
             }
         }
+        try Failpoint.reach("network.clear.unforwarded")
         try leases.release(podID: podID)
+        try Failpoint.reach("network.clear.released")
     }
 
     public func check(_ request: PodNetworkRequest) async throws {

@@ -100,6 +100,7 @@ public final class CNINetwork: PodNetwork {
             try await scopes.inside(scopes.open(request.networkNamespace)) { try PodLink.raiseLoopback($0) }
             warnOfUnusedCapabilities(attachment, configuration)
             try cache.write(attachment)
+            try Failpoint.reach("cni.add.recorded")
             do {
                 let result = try await add(attachment, configuration, version)
                 attachment.result = result
@@ -131,6 +132,7 @@ public final class CNINetwork: PodNetwork {
                 throw BerthError(.internal, "cni plugin \(plugin.type) (ADD) wrote no result")
             }
             previous = answer
+            try Failpoint.reach("cni.add.plugin")
         }
         guard let previous else { throw BerthError(.internal, "network \(configuration.name) has no plugin") }
         return previous
@@ -169,8 +171,10 @@ public final class CNINetwork: PodNetwork {
                 CNIInvocation(
                     .delete, plugin: plugin, name: configuration.name, version: version, attachment: attachment,
                     path: plugins.directories, previous: version >= .v0_4_0 ? attachment.result : nil))
+            try Failpoint.reach("cni.delete.plugin")
         }
         cache.remove(podID: podID, interface: interface)
+        try Failpoint.reach("cni.delete.forgotten")
     }
 
     private func cached(_ attachment: CNIAttachment) throws -> (CNIConfiguration, CNIVersion) {

@@ -9,6 +9,9 @@ public import SystemPackage
 /// A connection is made for each call, so that a client holds nothing between calls and a daemon's restart loses
 /// nothing. Calls to a monitor that has ended throw `failedPrecondition`; the exit record tells the rest.
 public struct MonitorClient: Sendable {
+    /// The newest version of the control protocol that is spoken here. 1: as of release 0.1. 2: State tells the version.
+    public static let protocolVersion: UInt32 = 2
+
     public let socket: FilePath
 
     public init(socket: FilePath) {
@@ -55,10 +58,19 @@ public struct MonitorClient: Sendable {
 
     public func closeStdin() async throws { try await call(.with { $0.closeStdin = .init() }) }
 
+    /// - Throws: `BerthError`: `failedPrecondition` or `unavailable` where the monitor has ended, `unimplemented` where it
+    ///   speaks a newer version of the protocol.
     public func state() async throws -> State {
         let connection = try MonitorConnection(socket)
         try await connection.send(.with { $0.getState = .init() })
         guard case .state(let state) = try await connection.reply().reply else { throw connection.unexpected() }
+        guard state.protocol <= Self.protocolVersion else {
+            throw BerthError(
+                .unimplemented,
+                "the monitor at \(socket) speaks version \(state.protocol) of its protocol, this program up to "
+                    + "\(Self.protocolVersion)",
+                advice: "run the version of berthd that started the container, or a newer one")
+        }
         let status: Status =
             switch state.status {
             case .created: .created

@@ -65,10 +65,12 @@ actor Daemon {
         try await waitUntilReady()
     }
 
-    private static func start(_ scratch: ScratchDirectory) throws -> ChildProcess {
+    private static func start(_ scratch: ScratchDirectory, failpoints: String? = nil) throws -> ChildProcess {
         let log = try FileDescriptor.open(
             scratch.appending("berthd.log"), .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
         defer { try? log.close() }
+        var environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+        if let failpoints { environment.append("BERTH_FAILPOINTS=\(failpoints)") }
         return try Spawn.spawn(
             executable: Program.folder.appending("berthd"),
             arguments: [
@@ -77,7 +79,7 @@ actor Daemon {
                 "--state", scratch.appending("state").string, "--address", scratch.appending("berth.sock").string,
                 "--log-level", "debug",
             ],
-            environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], descriptors: [(log, 1), (log, 2)], newSession: true)
+            environment: environment, descriptors: [(log, 1), (log, 2)], newSession: true)
     }
 
     private func waitUntilReady() async throws {
@@ -104,13 +106,47 @@ actor Daemon {
         try await waitUntilReady()
     }
 
+    /// Starts it so that it dies at the steps (`Failpoint`) that are lines of `failpoints` at that moment. Returns when it
+    /// serves, or has died already.
+    func start(failpoints: FilePath) async throws {
+        try? Syscall.unlinkat(socket)
+        process = try Self.start(scratch, failpoints: "file:\(failpoints)")
+        try await eventually("berthd of \(mark) to serve", within: .seconds(20)) {
+            // Who can connect is answered, if not at once.
+            !isAlive || (try? Syscall.connect(socket, .stream).close()) != nil
+        }
+    }
+
+    var isAlive: Bool { ProcessStatus.read(process.pid)?.isAlive == true }
+
+    /// Waits for an end that came by itself.
+    ///
+    /// - Returns: the failpoint that ended it.
+    func died() async throws -> String {
+        guard case .signalled(9) = try await process.wait() else {
+            throw BerthError(.internal, "berthd of \(mark) ended otherwise than at a failpoint")
+        }
+        let log = try Files.readText(logFile, limit: 64 << 20)
+        guard let line = log.split(separator: "\n").last(where: { $0.hasPrefix("killed at failpoint ") }) else {
+            throw BerthError(.internal, "berthd of \(mark) was killed, but by no failpoint")
+        }
+        return String(line.split(separator: " ").last ?? "")
+    }
+
+    /// SIGTERM, and waits.
+    func stop() async throws {
+        try process.signal(15)
+        _ = try await process.wait()
+    }
+
     var pid: Int32 { process.pid }
 
     private func close() async {
         try? await removeAllPods()
         try? process.signal(15)
         _ = try? await process.wait()
-        _ = try? await Program.system("ip", "link", "delete", mark).run()
+        // The built-in network's bridge, and one that CNI plugins made.
+        for bridge in [mark, "\(mark)c"] { _ = try? await Program.system("ip", "link", "delete", bridge).run() }
         for top in (try? Files.list("/sys/fs/cgroup")) ?? [] {
             let folder = FilePath("/sys/fs/cgroup").appending(top).appending(mark)
             removeCgroup(folder)
@@ -159,7 +195,7 @@ actor Daemon {
 
     static let image = "docker.io/library/busybox:integration"
 
-    private func importBusybox() async throws {
+    func importBusybox() async throws {
         let archive = scratch.appending("busybox.tar")
         try await Program.ours("berth-ctr").check(
             "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", Self.image, "--output", archive.string)
@@ -208,6 +244,15 @@ actor Daemon {
         let id = try await createContainer(container, in: pod, config)
         _ = try await runtime { try await $0.startContainer(.with { $0.containerID = id }) }
         return id
+    }
+
+    nonisolated func removeContainer(_ id: String) async throws {
+        _ = try await runtime { try await $0.removeContainer(.with { $0.containerID = id }) }
+    }
+
+    /// With its containers.
+    nonisolated func removePod(_ id: String) async throws {
+        _ = try await runtime { try await $0.removePodSandbox(.with { $0.podSandboxID = id }) }
     }
 
     func createContainer(

@@ -8948,7 +8948,7 @@ const ProtobufCEnumDescriptor berth__launch__v1__state__status__descriptor =
   berth__launch__v1__state__status__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__state__field_descriptors[3] =
+static const ProtobufCFieldDescriptor berth__launch__v1__state__field_descriptors[4] =
 {
   {
     "status",
@@ -8986,16 +8986,29 @@ static const ProtobufCFieldDescriptor berth__launch__v1__state__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "protocol",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__State, protocol),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__state__field_indices_by_name[] = {
   2,   /* field[2] = exit */
   1,   /* field[1] = pid */
+  3,   /* field[3] = protocol */
   0,   /* field[0] = status */
 };
 static const ProtobufCIntRange berth__launch__v1__state__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__state__descriptor =
 {
@@ -9005,7 +9018,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__state__descriptor =
   "Berth__Launch__V1__State",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__State),
-  3,
+  4,
   berth__launch__v1__state__field_descriptors,
   berth__launch__v1__state__field_indices_by_name,
   1,  berth__launch__v1__state__number_ranges,

@@ -1567,10 +1567,15 @@ struct  Berth__Launch__V1__State
    * Set once stopped.
    */
   Berth__Launch__V1__ExitRecord *exit;
+  /*
+   * Version of the control protocol that the monitor speaks; 0 (monitors of before this field) is 1. A daemon takes over
+   * containers whose monitors speak its own version or an older one.
+   */
+  uint32_t protocol;
 };
 #define BERTH__LAUNCH__V1__STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__state__descriptor) \
-    , BERTH__LAUNCH__V1__STATE__STATUS__CREATED, 0, NULL }
+    , BERTH__LAUNCH__V1__STATE__STATUS__CREATED, 0, NULL, 0 }
 
 
 struct  Berth__Launch__V1__ExecStarted

@@ -1,0 +1,34 @@
+// Drives a CRI socket for hack/bench and hack/soak: latencies and rates, or thousands of pods and sessions with a look at what
+// is left of them. Against berthd and a peer in the same run; not installed.
+
+internal import ArgumentParser
+internal import CRIAPI
+internal import Foundation
+internal import GRPCCore
+internal import GRPCNIOTransportHTTP2Posix
+
+@main struct BenchCRI: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench-cri", abstract: "Measure or soak a CRI runtime.", subcommands: [Measure.self, Soak.self])
+}
+
+/// What both modes need to know.
+struct Target: ParsableArguments {
+    @Option(help: "The runtime's socket.") var socket: String
+    @Option(help: "An image that is present, with /bin/sleep and /bin/true.") var image: String
+    @Option(help: "The process of the runtime.") var daemon: Int32
+    @Option(help: "Parent of the pods' cgroups.") var cgroupParent = "/berth-bench"
+
+    func withRuntime<Result: Sendable>(
+        _ body: @Sendable @escaping (Pods) async throws -> Result
+    ) async throws -> Result {
+        let transport = try HTTP2ClientTransport.Posix(
+            target: .unixDomainSocket(path: socket), transportSecurity: .plaintext)
+        return try await withGRPCClient(transport: transport) { client in
+            try await body(
+                Pods(
+                    runtime: .init(wrapping: client), image: image, cgroupParent: cgroupParent,
+                    mark: "\(getpid())"))
+        }
+    }
+}
