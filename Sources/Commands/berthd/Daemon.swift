@@ -33,7 +33,7 @@ struct Daemon {
         }
         let (database, repair) = try Database.openRepairing(path: root.appending("meta.db"))
         let images = try makeImages(root: root, database: database)
-        if let repair { try await tell(repair, lost: images.reclaim()) }
+        if let repair { try await tell(repair, lost: images.findAgain()) }
         try await images.recover()
         let plugins =
             configuration.nri.isEnabled ? PluginHost(configuration: configuration.nri.host(), logger: logger) : nil

@@ -72,7 +72,7 @@ public final class ImageService: Sendable {
     /// called before ``recover()``, which removes blobs without a row.
     ///
     /// - Returns: names of images that are not whole on the disk; they are gone and have to be pulled again.
-    public func reclaim() async throws -> [String] {
+    public func findAgain() async throws -> [String] {
         var lost: [String] = []
         for image in try await storage.database.read({ try $0.images(namespace: nil) }) {
             do {
