@@ -157,8 +157,13 @@ final class MortalLife: Sendable {
     func things() throws -> Set<String> { try Self.things(of: daemon) }
 
     private static func things(of daemon: Daemon) throws -> Set<String> {
-        var things = try daemon.snapshot().things.filter {
+        let scratch = daemon.scratch
+        var things = try HostSnapshot(of: scratch.appending("state"), mark: daemon.mark).things.filter {
             !$0.hasPrefix("link ") && !$0.contains(" berthd --config ") && !$0.hasSuffix("/last")
+        }
+        // By their directories: the thousands of files in them would take seconds to look at, each time.
+        for name in try Files.list(scratch.appending("root").appending("snapshots")) {
+            things.insert("snapshot \(name)")
         }
         for port in (try? Files.list(FilePath("/sys/class/net/\(daemon.mark)/brif"))) ?? [] {
             things.insert("port \(port)")
