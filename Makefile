@@ -66,7 +66,7 @@ launcher: bin/berth-launch
 
 bin/berth-launch: $(launcher_objects)
 	@mkdir -p bin
-	$(MUSL_CC) $(launcher_linking) -o $@ $^ $(shell $(CC) -print-file-name=libprotobuf-c.a)
+	@echo "ld $@"; $(MUSL_CC) $(launcher_linking) -o $@ $^ $(shell $(CC) -print-file-name=libprotobuf-c.a)
 
 # The kernel's and protobuf-c's headers, which do not depend on the C library, without glibc's beside them.
 $(launcher_headers_folder):

@@ -54,6 +54,11 @@ struct OCIFixture: Sendable {
     private func close() async {
         let list = try? await runtime.run("list", "--quiet")
         for id in list?.lines ?? [] { _ = try? await runtime.run("delete", "--force", String(id)) }
+        // A runtime removes its container's cgroup, not the one above it.
+        if let cgroup = try? Cgroup(host: CgroupHost.detect(), path: "/\(mark)") {
+            try? cgroup.kill()
+            try? cgroup.delete()
+        }
     }
 
     /// Writes config.json: runc's default specification with these arguments, changed by a jq program.
