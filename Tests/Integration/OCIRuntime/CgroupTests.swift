@@ -41,7 +41,11 @@ internal import Testing
             let cgroup = try Cgroup(host: CgroupHost.detect(), path: "/\(fixture.mark)/c")
             let deep = Cgroup(cgroup, child: "deeper/deepest")
             // As a container does that has a cgroup namespace of its own; on v2 the processes have to be in leaves.
-            try deep.create()
+            // On v2 without controllers: those that its parent, which has processes, would hand down make it a threaded one.
+            for directory in deep.directories where directory.hierarchy.isUnified {
+                try Files.makeDirectories(directory.path)
+            }
+            try Cgroup(layout: deep.layout, directories: deep.directories.filter { !$0.hierarchy.isUnified }).create()
             let pids = try cgroup.pids()
             for pid in pids {
                 for directory in deep.directories {
