@@ -58,11 +58,11 @@ compare() {
 
 bench_exec() {
     local name
-    say "exec of /bin/true ($execs each)"
+    say "exec of /bin/true ($samples each)"
     for name in berth-oci "${peers[@]}"; do
         ${oci[$name]} run --detach --bundle "$work/sleeping" berth-bench-exec < /dev/null > /dev/null 2>&1
     done
-    compare "exec /bin/true" "$execs" "RUNTIME exec berth-bench-exec /bin/true"
+    compare "exec /bin/true" "$samples" "RUNTIME exec berth-bench-exec /bin/true"
     for name in berth-oci "${peers[@]}"; do ${oci[$name]} delete --force berth-bench-exec; done
 }
 
