@@ -22,8 +22,11 @@ struct Target: ParsableArguments {
     func withRuntime<Result: Sendable>(
         _ body: @Sendable @escaping (Pods) async throws -> Result
     ) async throws -> Result {
+        // A runtime that does not answer ends the run, with the call that it left open.
+        let everyCall = MethodConfig(names: [.init(service: "", method: "")], timeout: .seconds(120))
         let transport = try HTTP2ClientTransport.Posix(
-            target: .unixDomainSocket(path: socket), transportSecurity: .plaintext)
+            target: .unixDomainSocket(path: socket), transportSecurity: .plaintext,
+            serviceConfig: ServiceConfig(methodConfig: [everyCall]))
         return try await withGRPCClient(transport: transport) { client in
             try await body(
                 Pods(
