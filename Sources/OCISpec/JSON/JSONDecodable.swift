@@ -14,7 +14,7 @@ extension JSONDecodable {
         do throws(JSONFieldError) {
             try self.init(json: value)
         } catch {
-            throw JSONFieldError(decoder.codingPath + error.path, error.problem)
+            throw error.below(decoder.codingPath)
         }
     }
 }

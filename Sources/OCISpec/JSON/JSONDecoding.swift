@@ -12,7 +12,7 @@ final class JSONDecoding: Decoder {
     }
 
     func mismatch(_ expected: String) -> JSONFieldError {
-        JSONFieldError(codingPath, "must be \(expected), not \(value.kind)")
+        value.mismatch(expected).below(codingPath)
     }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
@@ -52,7 +52,7 @@ final class JSONDecoding: Decoder {
     }
 
     private func located<Value>(_ read: () throws(JSONFieldError) -> Value) throws -> Value {
-        do { return try read() } catch { throw JSONFieldError(codingPath + error.path, error.problem) }
+        do { return try read() } catch { throw error.below(codingPath) }
     }
 }
 

@@ -84,7 +84,8 @@ public struct JSONFieldError: Error, CustomStringConvertible {
     }
 
     /// The same error, told by the value that holds this one.
-    func below(_ key: JSONKey) -> JSONFieldError { JSONFieldError([key] + path, problem) }
+    func below(_ keys: [any CodingKey]) -> JSONFieldError { JSONFieldError(keys + path, problem) }
+    func below(_ key: JSONKey) -> JSONFieldError { below([key]) }
 
     public var description: String {
         var text = ""
