@@ -9,14 +9,7 @@ extension Engine {
     public func updateContainerResources(_ id: String, to update: LinuxResources) async throws {
         let container = try container(id)
         try await exclusively("container/\(container.id)") {
-            let container = try self.container(container.id)
-            switch container.state {
-            case .created, .running: break
-            default:
-                throw BerthError(
-                    .failedPrecondition,
-                    "container \"\(container.id)\" is \(container.state.name): its limits cannot change")
-            }
+            let container = try self.limitedContainer(container.id)
             guard let pod = self.registry.pod(exactly: container.podID) else {
                 throw BerthError.notFound("pod sandbox", container.podID)
             }
@@ -35,19 +28,24 @@ extension Engine {
 
     /// Changes limits of a container beside whatever is being done with it, and asks nobody: for plugins.
     public func setLimits(of id: String, to limits: RuntimeSpec.Linux.Resources) async throws {
-        let container = try container(id)
-        switch container.state {
-        case .created, .running: break
-        default:
-            throw BerthError(
-                .failedPrecondition,
-                "container \"\(container.id)\" is \(container.state.name): its limits cannot change")
-        }
+        let container = try limitedContainer(id)
         try apply(limits, to: container.cgroup)
         try registry.updateContainer(container.id) {
             $0.resources = $0.resources.updated(by: ResourceTranslation.limits(limits))
         }
         try await store(container: container.id)
+    }
+
+    /// A container whose limits can still change.
+    private func limitedContainer(_ id: String) throws -> Container {
+        let container = try container(id)
+        switch container.state {
+        case .created, .running: return container
+        default:
+            throw BerthError(
+                .failedPrecondition,
+                "container \"\(container.id)\" is \(container.state.name): its limits cannot change")
+        }
     }
 
     /// Changes the limits of a pod's own cgroup; those that the kubelet made it changes itself.
