@@ -11,7 +11,8 @@ import Testing
         let start = ContinuousClock.now
         let token = try tokens.issue(request, now: start)
         #expect(token.count == 32)
-        #expect(tokens.redeem("0" + token.dropFirst(), now: start) == nil || token.hasPrefix("0"))
+        let other = (token.hasPrefix("0") ? "1" : "0") + token.dropFirst()
+        #expect(tokens.redeem(other, now: start) == nil)
         #expect(tokens.redeem(token, now: start) != nil)
         #expect(tokens.redeem(token, now: start) == nil)
         let late = try tokens.issue(request, now: start)
