@@ -22,6 +22,7 @@ extension Target.Dependency {
     static let database = product(name: "GRDB", package: "GRDB.swift")
     static let http = product(name: "AsyncHTTPClient", package: "async-http-client")
     static let nio = product(name: "NIOCore", package: "swift-nio")
+    static let nioEmbedded = product(name: "NIOEmbedded", package: "swift-nio")
     static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
     static let tls = product(name: "NIOSSL", package: "swift-nio-ssl")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
@@ -94,6 +95,8 @@ let targets: [Target] = [
         ]),
     // Plugins of the Node Resource Interface, over ttrpc.
     library("NRI", ["Engine", "OCISpec", "LinuxKernel", "Core", "NRIAPI", .protobuf, .system, .log]),
+    // gRPC on unix sockets, for servers and clients.
+    library("SocketTransport", ["Core", .grpc, .grpcTransport, .nio, .system]),
     // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
     library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
     library(
@@ -110,29 +113,26 @@ let targets: [Target] = [
         "berthd",
         [
             "CRIServer", "ContainerdServer", "NRI", "Streaming", "Engine", "Images", "Networking", "Store", "Core",
-            "LinuxKernel", .grpc,
-            .grpcTransport, .lifecycle, .toml,
-            .log,
-            .system,
+            "LinuxKernel", "SocketTransport", .grpc, .lifecycle, .toml, .log, .system,
         ]),
     command("berth-oci", ["OCIRuntime", "OCISpec", "LaunchAPI", "LinuxKernel", "Core", .protobuf, .system, .log]),
-    command("berth-kubelet", ["Kubelet", "Core", .grpc, .grpcTransport, .log, .system]),
+    command("berth-kubelet", ["Kubelet", "SocketTransport", "Core", .grpc, .log, .system]),
     command(
         "berth-crictl",
         [
-            "CRIAPI", "Streaming", "Terminal", "LinuxKernel", "Core", .grpc, .grpcProtobuf, .grpcTransport, .protobuf,
-            .yaml, .system,
+            "CRIAPI", "Streaming", "SocketTransport", "Terminal", "LinuxKernel", "Core", .grpc, .grpcProtobuf,
+            .grpcTransport, .protobuf, .yaml, .system,
         ]),
     command(
         "berth-ctr",
         [
-            "ContainerdAPI", "Terminal", "OCISpec", "Core", "Images", .grpc, .grpcProtobuf, .grpcTransport, .protobuf,
-            .system,
+            "ContainerdAPI", "SocketTransport", "Terminal", "OCISpec", "Core", "Images", .grpc, .grpcProtobuf,
+            .grpcTransport, .protobuf, .system,
         ]),
 
     // Drives a CRI socket for hack/bench and hack/soak; not installed.
     .executableTarget(
-        name: "bench-cri", dependencies: ["CRIAPI", "Streaming", .arguments, .grpc, .grpcTransport],
+        name: "bench-cri", dependencies: ["CRIAPI", "Streaming", "SocketTransport", .arguments, .grpc, .grpcTransport],
         path: "Benchmarks/bench-cri",
         swiftSettings: settings),
 
@@ -155,6 +155,7 @@ let targets: [Target] = [
             .protobuf, .system, .log,
         ], exclude: ["plugin.py"], swiftSettings: settings),
     tests("Streaming", ["Core", .log]),
+    tests("SocketTransport", [.grpc, .nio, .nioPosix, .nioEmbedded, .system]),
     tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
     tests(
         "ContainerdServer",
@@ -194,6 +195,16 @@ func closure(of names: [String], in targets: [Target]) -> [Target] {
 
 let only = ProcessInfo.processInfo.environment["BERTH_ONLY"]?.split(separator: ",").map(String.init)
 
+let chosen = only.map { closure(of: $0, in: targets) } ?? targets
+
+/// Others would be fetched all the same, and warned about.
+func isNeeded(_ package: Package.Dependency, by targets: [Target]) -> Bool {
+    guard case .sourceControl(_, let location, _) = package.kind else { return true }
+    return targets.flatMap(\.dependencies).contains {
+        if case .productItem(_, .some(let name), _, _) = $0 { location.hasSuffix("/" + name) } else { false }
+    }
+}
+
 let package = Package(
     name: "berth",
     dependencies: [
@@ -214,6 +225,6 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
-    ],
-    targets: only.map { closure(of: $0, in: targets) } ?? targets
+    ].filter { isNeeded($0, by: chosen) },
+    targets: chosen
 )

@@ -6,6 +6,7 @@ internal import CRIAPI
 internal import Foundation
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
+internal import SocketTransport
 
 @main struct BenchCRI: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,9 +25,7 @@ struct Target: ParsableArguments {
     ) async throws -> Result {
         // A runtime that does not answer ends the run, with the call that it left open.
         let everyCall = MethodConfig(names: [.init(service: "", method: "")], timeout: .seconds(120))
-        let transport = try HTTP2ClientTransport.Posix(
-            target: .unixDomainSocket(path: socket), transportSecurity: .plaintext,
-            serviceConfig: ServiceConfig(methodConfig: [everyCall]))
+        let transport = try SocketTransport.client(socket, serviceConfig: ServiceConfig(methodConfig: [everyCall]))
         return try await withGRPCClient(transport: transport) { client in
             try await body(
                 Pods(

@@ -88,9 +88,15 @@ struct Pods: Sendable {
 
     func timed<Result>(_ name: String, _ times: Latencies?, _ body: () async throws -> Result) async throws -> Result {
         let start = ContinuousClock.now
-        let result = try await body()
-        times?.add(name, ContinuousClock.now - start)
-        return result
+        do {
+            let result = try await body()
+            times?.add(name, ContinuousClock.now - start)
+            return result
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            throw Failure("\(name) after \(Int((ContinuousClock.now - start).milliseconds)) ms: \(error)")
+        }
     }
 }
 

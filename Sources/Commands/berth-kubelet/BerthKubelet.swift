@@ -1,10 +1,10 @@
 internal import ArgumentParser
 internal import Foundation
 internal import GRPCCore
-internal import GRPCNIOTransportHTTP2Posix
 internal import Glibc
 internal import Kubelet
 internal import Logging
+internal import SocketTransport
 internal import SystemPackage
 
 @main
@@ -129,11 +129,8 @@ struct BerthKubelet: AsyncParsableCommand {
         let log = Logger(label: "berth-kubelet")
         guard getuid() == 0 else { throw ValidationError("berth-kubelet must run as root") }
         let client = GRPCClient(
-            transport: try .http2NIOPosix(
-                target: .unixDomainSocket(path: socket ?? runtime, authority: "localhost"),
-                transportSecurity: .plaintext,
-                // A runtime that restarts is found again at once, and not after the default's two minutes.
-                config: .defaults { $0.backoff.max = .seconds(2) }))
+            // A runtime that restarts is found again at once.
+            transport: try SocketTransport.client(socket ?? runtime, longestPause: .seconds(2)))
         let agent = NodeAgent(configuration: try settings(), runtime: CRIRuntimeClient(client), log: log)
         let server = port == 0 ? nil : KubeletServer(agent)
 

@@ -4,13 +4,13 @@ internal import Core
 internal import Dispatch
 internal import Engine
 internal import GRPCCore
-internal import GRPCNIOTransportHTTP2Posix
 internal import Glibc
 internal import Images
 internal import LinuxKernel
 internal import Logging
 internal import NRI
 internal import Networking
+internal import SocketTransport
 internal import Store
 internal import SystemPackage
 
@@ -78,10 +78,7 @@ struct Daemon {
         try await plugins?.start(engine)
         let address = FilePath(configuration.socket)
         try ListeningSocket.prepare(address)
-        var settings = HTTP2ServerTransport.Posix.Config.defaults
-        settings.rpc.maxRequestPayloadSize = 16 << 20
-        let transport = HTTP2ServerTransport.Posix(
-            address: .unixDomainSocket(path: address.string), transportSecurity: .plaintext, config: settings)
+        let transport = SocketTransport.server(address)
         let streaming = try await CRIServices.streaming(
             engine: engine, address: configuration.streaming.address, port: configuration.streaming.port,
             logger: logger)

@@ -2,7 +2,7 @@ internal import CRIAPI
 internal import Core
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
-private import Glibc
+private import SocketTransport
 private import Terminal
 
 /// The two services of a CRI runtime, over one connection or two.
@@ -28,42 +28,10 @@ struct Connection: Sendable {
     private static func client<Result: Sendable>(
         _ path: String, _ body: (GRPCClient<Transport>) async throws -> Result
     ) async throws -> Result {
-        try probe(path)
-        let transport = try Transport(
-            target: .unixDomainSocket(path: path), transportSecurity: .plaintext,
-            // The path itself is no authority that a Go server would accept.
-            config: .defaults { $0.http2.authority = "localhost" })
+        try SocketTransport.probe(path)
         return try await withGRPCClient(
-            transport: transport, interceptors: Session.current.isDebug ? [CallPrinter()] : [], handleClient: body)
-    }
-
-    /// gRPC would go on trying; what is wrong with the socket is known at once.
-    private static func probe(_ path: String) throws {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw BerthError(.invalidArgument, "socket path \(path) is longer than 107 bytes")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result != 0 else { return }
-        let reason = errno
-        let advice: String? =
-            switch reason {
-            case EACCES, EPERM: "are you root?"
-            case ENOENT, ECONNREFUSED: path.contains("berth") ? "is berthd running?" : "is the runtime running?"
-            default: nil
-            }
-        throw BerthError(
-            .unavailable, "cannot connect to \(path): \(String(cString: strerror(reason)).lowercased())", advice: advice
-        )
+            transport: SocketTransport.client(path),
+            interceptors: Session.current.isDebug ? [CallPrinter()] : [], handleClient: body)
     }
 
     static func describe(_ error: RPCError) -> String {

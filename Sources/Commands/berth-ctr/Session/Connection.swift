@@ -2,7 +2,7 @@ internal import ContainerdAPI
 internal import Core
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
-private import Glibc
+private import SocketTransport
 private import Terminal
 
 /// containerd's services on one socket.
@@ -32,45 +32,13 @@ struct Connection: Sendable {
     /// Connects to the session's socket for as long as `body` runs.
     static func open<Result: Sendable>(_ body: @Sendable (Connection) async throws -> Result) async throws -> Result {
         let session = Session.current
-        try probe(session.address)
-        let transport = try Transport(
-            target: .unixDomainSocket(path: session.address), transportSecurity: .plaintext,
-            // The path itself is no authority that a Go server would accept.
-            config: .defaults { $0.http2.authority = "localhost" })
+        try SocketTransport.probe(session.address)
+        let transport = try SocketTransport.client(session.address)
         var interceptors: [any ClientInterceptor] = [SessionHeaders()]
         if session.isDebug { interceptors.append(CallPrinter()) }
         return try await withGRPCClient(transport: transport, interceptors: interceptors) { client in
             try await body(Connection(client))
         }
-    }
-
-    /// gRPC would go on trying; what is wrong with the socket is known at once.
-    private static func probe(_ path: String) throws {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw BerthError(.invalidArgument, "socket path \(path) is longer than 107 bytes")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result != 0 else { return }
-        let reason = errno
-        let advice: String? =
-            switch reason {
-            case EACCES, EPERM: "are you root?"
-            case ENOENT, ECONNREFUSED: path.contains("berth") ? "is berthd running?" : "is the daemon running?"
-            default: nil
-            }
-        throw BerthError(
-            .unavailable, "cannot connect to \(path): \(String(cString: strerror(reason)).lowercased())", advice: advice
-        )
     }
 
     static func describe(_ error: RPCError) -> String {
