@@ -202,4 +202,15 @@ void test_plan(void)
     CHECK(bl_plan_check(&b.plan, &error) == 0);
     b.clone.sibling = true;
     CHECK(refused(&b, "sibling"));
+
+    minimal(&b);
+    Berth__Launch__V1__JoinNamespace join = BERTH__LAUNCH__V1__JOIN_NAMESPACE__INIT;
+    Berth__Launch__V1__JoinNamespace *joins[BL_MAX_JOINS + 1];
+    for (size_t i = 0; i <= BL_MAX_JOINS; i++)
+        joins[i] = &join;
+    b.clone.joins = joins;
+    b.clone.n_joins = BL_MAX_JOINS + 1;
+    CHECK(refused(&b, "joins of a clone"));
+    b.clone.n_joins = BL_MAX_JOINS;
+    CHECK(bl_plan_check(&b.plan, &error) == 0);
 }

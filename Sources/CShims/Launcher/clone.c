@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "launch.h"
 
@@ -71,13 +72,91 @@ static int leave_joined_namespaces(struct bl_launch *launch, struct bl_error *er
         if (step->action_case != BL_ACTION(JOIN_NAMESPACE) || !(step->join_namespace->type & CLONE_NEWPID))
             continue;
         cleanup_close int own = openat(launch->host_proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
-        // EPERM: the monitor itself is in the container's user namespace. Whatever it forks later is an exec in the same
-        // container, so it need not leave.
-        if (own < 0 || (setns(own, CLONE_NEWPID) < 0 && errno != EPERM))
+        if (own < 0 || setns(own, CLONE_NEWPID) < 0)
             return bl_fail(error, errno, "/proc/self/ns/pid", "return to the own PID namespace");
         return 0;
     }
     return 0;
+}
+
+// What the process that clones shares with the launcher.
+struct cloning {
+    struct bl_launch *launch;
+    const Berth__Launch__V1__Clone *action;
+    struct bl_error *error;
+    int exit_signal;
+    int cgroup; // -1 for none; and where CLONE_INTO_CGROUP could not be used
+    int *pair;  // the baton's socket
+    pid_t child;
+};
+
+static int clone_child(struct cloning *cloning, uint64_t flags)
+{
+    struct bl_launch *launch = cloning->launch;
+    int cgroup = cloning->cgroup, pidfd = -1;
+    pid_t pid = bl_clone(flags, cloning->exit_signal, cgroup, &pidfd);
+    if (pid < 0 && cgroup >= 0 && errno != EPERM && errno != EACCES && errno != EAGAIN && errno != ENOMEM) {
+        // CLONE_INTO_CGROUP is not known before Linux 5.7, and takes cgroup2 directories only.
+        cloning->cgroup = -1;
+        pid = bl_clone(flags, cloning->exit_signal, -1, &pidfd);
+    }
+    if (pid == 0) {
+        close(cloning->pair[0]);
+        // Not until exec closes it: who looks at a created container sees no descriptor of the host's.
+        bl_close(&cgroup);
+        launch->sync = cloning->pair[1];
+        bl_child_main(launch);
+    }
+    if (pid < 0)
+        return bl_fail(cloning->error, errno, cloning->cgroup >= 0 ? cloning->action->cgroup : NULL, "flags %#llx",
+                       (unsigned long long)flags);
+    cloning->child = pid;
+    launch->child_pidfd = pidfd;
+    return 0;
+}
+
+// Everything is opened before the first is joined: a path need not lead there any more afterwards.
+static int join_all(const Berth__Launch__V1__Clone *action, struct bl_error *error)
+{
+    int files[BL_MAX_JOINS];
+    for (size_t i = 0; i < action->n_joins; i++) {
+        const Berth__Launch__V1__JoinNamespace *join = action->joins[i];
+        files[i] = join->path[0] ? open(join->path, O_RDONLY | O_CLOEXEC) : bl_pidfd_open((pid_t)join->target_pid);
+        if (files[i] < 0)
+            return bl_fail(error, errno, join->path, join->path[0] ? NULL : "process %u", join->target_pid);
+    }
+    for (size_t i = 0; i < action->n_joins; i++) {
+        if (bl_enter_namespace(files[i], action->joins[i], error) < 0)
+            return -1;
+        close(files[i]);
+    }
+    return 0;
+}
+
+static int clone_after_joins(void *argument)
+{
+    struct cloning *cloning = argument;
+    if (join_all(cloning->action, cloning->error) == 0)
+        clone_child(cloning, cloning->action->flags | CLONE_PARENT);
+    _exit(0);
+}
+
+// By a process of its own, which shares the memory and the descriptors: the launcher goes on when it has ended.
+static int clone_inside(struct cloning *cloning)
+{
+    static _Alignas(16) char stack[256 * 1024]; // the child's, too, up to its exec
+    bool sibling = cloning->action->sibling;
+    cloning->exit_signal = 0; // that of the cloner
+    pid_t cloner = clone(clone_after_joins, stack + sizeof stack,
+                         CLONE_VM | CLONE_VFORK | CLONE_FILES | (sibling ? CLONE_PARENT : 0) | SIGCHLD, cloning);
+    if (cloner < 0)
+        return bl_fail(cloning->error, errno, NULL, "make the process that clones");
+    if (sibling)
+        bl_report_ended(cloning->launch, cloner);
+    else
+        while (waitpid(cloner, NULL, 0) < 0 && errno == EINTR) {
+        }
+    return cloning->child > 0 ? 0 : -1;
 }
 
 int bl_step_clone(struct bl_launch *launch, const Berth__Launch__V1__Clone *action, struct bl_error *error)
@@ -99,38 +178,25 @@ int bl_step_clone(struct bl_launch *launch, const Berth__Launch__V1__Clone *acti
         }
     }
     // A sibling is the caller's child, and takes its exit signal from this process's own.
-    uint64_t flags = action->flags | (action->sibling ? (uint64_t)CLONE_PARENT : 0);
-    int exit_signal = action->sibling ? 0 : SIGCHLD;
-    int pidfd = -1;
-    bool joined = cgroup >= 0;
-    pid_t pid = bl_clone(flags, exit_signal, cgroup, &pidfd);
-    if (pid < 0 && cgroup >= 0 && errno != EPERM && errno != EACCES && errno != EAGAIN && errno != ENOMEM) {
-        // CLONE_INTO_CGROUP is not known before Linux 5.7, and takes cgroup2 directories only.
-        joined = false;
-        pid = bl_clone(flags, exit_signal, -1, &pidfd);
-    }
-    if (pid == 0) {
-        close(pair[0]);
-        // Not until exec closes it: who looks at a created container sees no descriptor of the host's.
-        bl_close(&cgroup);
-        launch->sync = pair[1];
-        bl_child_main(launch);
-    }
-    int code = errno;
+    struct cloning cloning = {
+        .launch = launch, .action = action, .error = error, .cgroup = cgroup, .pair = pair,
+        .exit_signal = action->sibling ? 0 : SIGCHLD,
+    };
+    int made = action->n_joins > 0 ? clone_inside(&cloning)
+                                   : clone_child(&cloning, action->flags | (action->sibling ? (uint64_t)CLONE_PARENT : 0));
     close(pair[1]);
     for (int i = 0; i < 3; i++)
         bl_close(&launch->child_streams[i]);
-    if (pid < 0) {
+    if (made < 0) {
         close(pair[0]);
-        return bl_fail(error, code, joined ? action->cgroup : NULL, "flags %#llx", (unsigned long long)flags);
+        return -1;
     }
     launch->sync = pair[0];
-    launch->child = pid;
-    launch->child_pidfd = pidfd;
+    launch->child = cloning.child;
     launch->sibling = action->sibling;
-    if (!joined && action->cgroup[0]) {
+    if (cloning.cgroup < 0 && action->cgroup[0]) {
         char path[4096], text[16];
-        int length = snprintf(text, sizeof text, "%d", pid);
+        int length = snprintf(text, sizeof text, "%d", launch->child);
         if (snprintf(path, sizeof path, "%s/cgroup.procs", action->cgroup) >= (int)sizeof path)
             return bl_fail(error, ENAMETOOLONG, action->cgroup, NULL);
         if (bl_write_file(AT_FDCWD, path, text, (size_t)length) < 0)

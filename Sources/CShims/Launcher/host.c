@@ -19,17 +19,7 @@ void bl_launch_init(struct bl_launch *launch, const bl_plan *plan, struct bl_are
 }
 
 // Stage 1: what the child could not open any more where it needs it, since its PIDs or its root are other ones there.
-// A launcher that joins the user namespace has none of the host's rights afterwards.
-static bool joins_user_namespace(const bl_plan *plan)
-{
-    for (size_t i = 0; i < plan->n_steps; i++)
-        if (plan->steps[i]->action_case == BL_ACTION(JOIN_NAMESPACE) && plan->steps[i]->place == BL_PLACE_HOST &&
-            plan->steps[i]->join_namespace->type & CLONE_NEWUSER)
-            return true;
-    return false;
-}
-
-static int prepare_step(struct bl_launch *launch, const bl_step *step, int *fd, struct bl_error *error)
+static int prepare_step(const bl_step *step, int *fd, struct bl_error *error)
 {
     const char *path = NULL;
     switch (step->action_case) {
@@ -49,12 +39,6 @@ static int prepare_step(struct bl_launch *launch, const bl_step *step, int *fd, 
             return 0;
         *fd = open(path, O_PATH | O_CLOEXEC);
         break;
-    case BL_ACTION(BIND_MOUNT):
-        if (step->bind_mount->opener != BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST ||
-            !joins_user_namespace(launch->plan))
-            return 0;
-        *fd = bl_open_tree_for_child(launch, step->bind_mount, error);
-        return *fd < 0 ? -1 : 0;
     default:
         return 0;
     }
@@ -73,8 +57,7 @@ static int prepare(struct bl_launch *launch, struct bl_error *error)
         launch->prepared[i] = -1;
     for (size_t i = 0; i < launch->plan->n_steps; i++) {
         launch->step = (uint32_t)i;
-        if (prepare_step(launch, launch->plan->steps[i], &launch->prepared[i], error) < 0 &&
-            !launch->plan->steps[i]->optional)
+        if (prepare_step(launch->plan->steps[i], &launch->prepared[i], error) < 0 && !launch->plan->steps[i]->optional)
             return -1;
     }
     launch->step = 0;

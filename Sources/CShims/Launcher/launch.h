@@ -57,6 +57,7 @@ void bl_report_created(struct bl_launch *launch, int terminal);
 void bl_report_failure(int report, const bl_plan *plan, uint32_t step, const struct bl_error *error, pid_t pid);
 void bl_report_warning(struct bl_launch *launch, uint32_t step, const struct bl_error *error);
 void bl_report_trace(struct bl_launch *launch, uint32_t step, uint64_t nanoseconds);
+void bl_report_ended(struct bl_launch *launch, pid_t pid);
 // The same Failure as one frame of a Report, for a FIFO. Returns its size, 0 where it does not fit.
 size_t bl_pack_failure(const bl_plan *plan, uint32_t step, const struct bl_error *error, pid_t pid, uint8_t *buffer,
                        size_t size);
@@ -126,6 +127,8 @@ BL_STEP(bl_step_write_file, WriteFile);
 BL_STEP(bl_step_join_cgroup, JoinCgroup);
 BL_STEP(bl_step_join_resctrl, JoinResctrl);
 // steps_namespaces.c
+// setns(2) with the action's types.
+int bl_enter_namespace(int fd, const Berth__Launch__V1__JoinNamespace *action, struct bl_error *error);
 BL_STEP(bl_step_join_namespace, JoinNamespace);
 BL_STEP(bl_step_unshare, Unshare);
 BL_STEP(bl_step_map_ids, MapIDs);

@@ -109,6 +109,9 @@ static int check_step(const bl_plan *plan, size_t index, bool *cloned, bool *wai
             return bl_fail(error, EPROTO, NULL, "step %u: a plan has one clone, by the host", number);
         if (step->clone->sibling && plan->monitor)
             return bl_fail(error, EPROTO, NULL, "step %u: a monitor cannot own a sibling", number);
+        if (step->clone->n_joins > BL_MAX_JOINS)
+            return bl_fail(error, E2BIG, NULL, "step %u: %zu joins of a clone; %d are allowed", number,
+                           step->clone->n_joins, BL_MAX_JOINS);
         *cloned = true;
         break;
     case BL_ACTION(WAIT_FOR_START):

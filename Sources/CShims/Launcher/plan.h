@@ -24,6 +24,7 @@ typedef Berth__Launch__V1__Step bl_step;
 #define BL_MONITOR_PROTOCOL 2
 #define BL_PLAN_LIMIT (4u << 20)   // bytes of an encoded plan
 #define BL_ARENA_LIMIT (64u << 20) // bytes of a decoded one: small messages grow when decoded
+#define BL_MAX_JOINS 8             // one of each type
 #define BL_STEPS_LIMIT 16384u
 
 // Memory that is given back all at once, by munmap, so that a monitor which lives for months keeps nothing of its plan.

@@ -111,6 +111,16 @@ void bl_report_warning(struct bl_launch *launch, uint32_t step, const struct bl_
     put(launch->report, &report, -1);
 }
 
+void bl_report_ended(struct bl_launch *launch, pid_t pid)
+{
+    Berth__Launch__V1__Ended ended = BERTH__LAUNCH__V1__ENDED__INIT;
+    report_message report = BERTH__LAUNCH__V1__REPORT__INIT;
+    ended.pid = pid;
+    report.report_case = BERTH__LAUNCH__V1__REPORT__REPORT_ENDED;
+    report.ended = &ended;
+    put(launch->report, &report, -1);
+}
+
 void bl_report_trace(struct bl_launch *launch, uint32_t step, uint64_t nanoseconds)
 {
     Berth__Launch__V1__Trace trace = BERTH__LAUNCH__V1__TRACE__INIT;

@@ -131,10 +131,8 @@ static int open_target(int root, const Berth__Launch__V1__BindMount *action, int
 int bl_step_bind_mount(struct bl_launch *launch, const Berth__Launch__V1__BindMount *action, struct bl_error *error)
 {
     bool by_child = action->opener == BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD;
-    int prepared = bl_take(&launch->prepared[launch->step]);
-    cleanup_close int tree = prepared >= 0 ? prepared
-                             : by_child    ? bl_clone_tree(AT_FDCWD, action->source, action->recursive, error)
-                                           : ask_host(launch, error);
+    cleanup_close int tree = by_child ? bl_clone_tree(AT_FDCWD, action->source, action->recursive, error)
+                                      : ask_host(launch, error);
     if (tree < 0)
         return -1;
     const uint64_t access_time = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;

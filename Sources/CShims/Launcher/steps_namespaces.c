@@ -22,14 +22,12 @@ static const struct {
     {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}, {CLONE_NEWUSER, "user"}, {CLONE_NEWTIME, "time"},
 };
 
-// setns(2) refuses the user namespace that the caller is in: a monitor that had to join it is there already.
-static bool is_in_user_namespace_of(int proc, unsigned pid)
+int bl_enter_namespace(int fd, const Berth__Launch__V1__JoinNamespace *action, struct bl_error *error)
 {
-    struct stat own, other;
-    char path[32];
-    snprintf(path, sizeof path, "%u/ns/user", pid);
-    return fstatat(proc, "self/ns/user", &own, 0) == 0 && fstatat(proc, path, &other, 0) == 0 &&
-           own.st_ino == other.st_ino && own.st_dev == other.st_dev;
+    if (setns(fd, (int)action->type) < 0)
+        return bl_fail(error, errno, action->path, action->path[0] ? NULL : "namespaces %#x of process %u",
+                       action->type, action->target_pid);
+    return 0;
 }
 
 int bl_step_join_namespace(struct bl_launch *launch, const Berth__Launch__V1__JoinNamespace *action,
@@ -43,12 +41,8 @@ int bl_step_join_namespace(struct bl_launch *launch, const Berth__Launch__V1__Jo
     // Unlike a PID namespace this one takes its caller in, too.
     if (!launch->is_child && action->type & CLONE_NEWTIME && launch->own_time < 0)
         launch->own_time = openat(launch->host_proc, "self/ns/time", O_RDONLY | O_CLOEXEC);
-    uint32_t type = (uint32_t)action->type;
-    if (type & CLONE_NEWUSER && !action->path[0] && is_in_user_namespace_of(launch->host_proc, action->target_pid))
-        type &= ~(uint32_t)CLONE_NEWUSER;
-    if (type && setns(fd, (int)type) < 0)
-        return bl_fail(error, errno, action->path, action->path[0] ? NULL : "namespaces %#x of process %u",
-                       action->type, action->target_pid);
+    if (bl_enter_namespace(fd, action, error) < 0)
+        return -1;
     if (!launch->is_child)
         return 0;
     if (action->type & CLONE_NEWNS)

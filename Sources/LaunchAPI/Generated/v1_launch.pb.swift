@@ -694,6 +694,10 @@ public nonisolated struct Berth_Launch_V1_Clone: Sendable {
   /// CLONE_PARENT: the caller of the launcher becomes the parent and reaps (berth-oci).
   public var sibling: Bool = false
 
+  /// At most 8. The clone is made by a process that lives for it alone and joins these first, in order: what is made
+  /// belongs to a user namespace among them, and the launcher itself keeps the host's rights.
+  public var joins: [Berth_Launch_V1_JoinNamespace] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1718,6 +1722,14 @@ public nonisolated struct Berth_Launch_V1_Report: Sendable {
     set {report = .trace(newValue)}
   }
 
+  public var ended: Berth_Launch_V1_Ended {
+    get {
+      if case .ended(let v)? = report {return v}
+      return Berth_Launch_V1_Ended()
+    }
+    set {report = .ended(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Report: Equatable, Sendable {
@@ -1726,6 +1738,7 @@ public nonisolated struct Berth_Launch_V1_Report: Sendable {
     /// A step was clamped, or an optional one was refused.
     case warning(Berth_Launch_V1_Warning)
     case trace(Berth_Launch_V1_Trace)
+    case ended(Berth_Launch_V1_Ended)
 
   }
 
@@ -1744,6 +1757,19 @@ public nonisolated struct Berth_Launch_V1_Created: Sendable {
 
   /// PID of the monitor; 0 where there is none.
   public var monitorPid: Int32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// The process that made a `sibling` clone with `joins` is a child of the launcher's caller, too, who reaps it.
+public nonisolated struct Berth_Launch_V1_Ended: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var pid: Int32 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -3429,7 +3455,7 @@ nonisolated extension Berth_Launch_V1_JoinNamespace: SwiftProtobuf.Message, Swif
 
 nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Clone"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}flags\0\u{1}cgroup\0\u{1}sibling\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}flags\0\u{1}cgroup\0\u{1}sibling\0\u{1}joins\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3440,6 +3466,7 @@ nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobu
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.flags) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.cgroup) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.sibling) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.joins) }()
       default: break
       }
     }
@@ -3455,6 +3482,9 @@ nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobu
     if self.sibling != false {
       try visitor.visitSingularBoolField(value: self.sibling, fieldNumber: 3)
     }
+    if !self.joins.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.joins, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3462,6 +3492,7 @@ nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobu
     if lhs.flags != rhs.flags {return false}
     if lhs.cgroup != rhs.cgroup {return false}
     if lhs.sibling != rhs.sibling {return false}
+    if lhs.joins != rhs.joins {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5477,7 +5508,7 @@ nonisolated extension Berth_Launch_V1_ExitRecord: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Berth_Launch_V1_Report: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Report"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}created\0\u{1}failure\0\u{1}warning\0\u{1}trace\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}created\0\u{1}failure\0\u{1}warning\0\u{1}trace\0\u{1}ended\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5537,6 +5568,19 @@ nonisolated extension Berth_Launch_V1_Report: SwiftProtobuf.Message, SwiftProtob
           self.report = .trace(v)
         }
       }()
+      case 5: try {
+        var v: Berth_Launch_V1_Ended?
+        var hadOneofValue = false
+        if let current = self.report {
+          hadOneofValue = true
+          if case .ended(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.report = .ended(v)
+        }
+      }()
       default: break
       }
     }
@@ -5563,6 +5607,10 @@ nonisolated extension Berth_Launch_V1_Report: SwiftProtobuf.Message, SwiftProtob
     case .trace?: try {
       guard case .trace(let v)? = self.report else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .ended?: try {
+      guard case .ended(let v)? = self.report else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     }()
     case nil: break
     }
@@ -5611,6 +5659,36 @@ nonisolated extension Berth_Launch_V1_Created: SwiftProtobuf.Message, SwiftProto
     if lhs.pid != rhs.pid {return false}
     if lhs.startTime != rhs.startTime {return false}
     if lhs.monitorPid != rhs.monitorPid {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_Ended: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Ended"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt32Field(value: &self.pid) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.pid != 0 {
+      try visitor.visitSingularInt32Field(value: self.pid, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_Ended, rhs: Berth_Launch_V1_Ended) -> Bool {
+    if lhs.pid != rhs.pid {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -201,6 +201,7 @@ struct ReportReading {
             if failure.pid > 0 { reap(failure.pid) }
             throw BerthError(launchFailure: failure)
         case .warning(let warning): warnings.append(LaunchWarning(warning))
+        case .ended(let ended): reap(ended.pid)
         case .trace(let trace): stepTimes.append((trace.step, trace.nanoseconds))
         case nil: break
         }
@@ -221,7 +222,7 @@ struct ReportReading {
         }
     }
 
-    /// A killed sibling is this process's child, and nobody else's to wait for. `__WALL`: it has no exit signal.
+    /// A sibling is this process's child, and nobody else's to wait for. `__WALL`: it has no exit signal.
     private func reap(_ pid: Int32) {
         var status: Int32 = 0
         while waitpid(pid, &status, 0x4000_0000) < 0 && errno == EINTR {}

@@ -1,7 +1,7 @@
 internal import Core
 public import LaunchAPI
 public import LinuxKernel
-public import SystemPackage
+internal import SystemPackage
 
 /// A program of the host that runs under a monitor, as a container's own process would: another OCI runtime.
 public struct CommandPlanRequest: Sendable {

@@ -161,8 +161,6 @@ extension ContainerCompilation {
         // rights inside and outside.
         let byHost =
             ownMappings || !uids.isEmpty || (namespaces.isNewOrJoined(.user) && facts.effectiveUserID == 0)
-        // A launcher that has joined a user namespace has no more rights than the child.
-        let hostIsInside = namespaces.joinedByHost.contains { $0.0 == .user }
         let isInside = FilePath(source).lexicallyNormalized().starts(with: rootfs)
         steps.child(
             "bind \(source) at \(target)",
@@ -172,7 +170,7 @@ extension ContainerCompilation {
                     $0.target = target
                     $0.recursive = options.isRecursiveBind
                     $0.makeTarget = true
-                    $0.opener = !byHost || (isInside && hostIsInside) ? .byChild : isInside ? .byHostInChild : .byHost
+                    $0.opener = !byHost ? .byChild : isInside ? .byHostInChild : .byHost
                     $0.recursiveMappings = options.idMap == .recursive
                     $0.mappedAsChild = ownMappings && !namespaces.joinsUser
                     if ownMappings { $0.mappingsPath = namespaces.path(.user) ?? "" }

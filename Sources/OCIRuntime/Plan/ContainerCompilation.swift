@@ -35,7 +35,7 @@ struct ContainerCompilation {
 
     /// The stages, in the order that the kernel asks for:
     ///
-    ///     host   cgroup and its limits; PID, time and user namespaces that are joined
+    ///     host   cgroup and its limits; PID and time namespaces that are joined
     ///     host   clone; id mappings; OOM score
     ///     child  cgroups, other namespaces; root, mounts, devices; terminal
     ///     child  host and domain name, sysctls
@@ -97,25 +97,22 @@ struct ContainerCompilation {
 
     private mutating func makeProcess() throws {
         for (type, path) in namespaces.joinedByHost {
-            steps.host(
-                "join the \(type.name) namespace of \(path)",
-                .joinNamespace(
-                    .with {
-                        $0.type = type.rawValue
-                        $0.path = path
-                    }))
+            steps.host("join the \(type.name) namespace of \(path)", .joinNamespace(Self.join(type, path)))
         }
+        let joins = namespaces.joinedByCloner(asRoot: facts.effectiveUserID == 0)
         var flags = namespaces.new.subtracting(.cgroup)
         // The child makes these after it has joined the user namespace, so that they belong to it.
         if namespaces.joinsUser { flags.formIntersection([.pid, .time]) }
         if setsTimeOffsets { flags.remove(.time) }
+        let joined = joins.map(\.0.name).joined(separator: ", ")
         steps.host(
-            "clone the container's process",
+            "clone the container's process" + (joins.isEmpty ? "" : " in the \(joined) namespaces that it joins"),
             .clone(
                 .with {
                     $0.flags = UInt64(flags.rawValue)
                     $0.cgroup = cgroup.cgroup.unifiedDirectory?.string ?? ""
                     $0.sibling = options.sibling
+                    $0.joins = joins.map { Self.join($0.0, $0.1) }
                 }))
         if namespaces.new.contains(.user) {
             steps.host("map ids", .mapIds(try facts.idMapping(linux)))
@@ -130,18 +127,12 @@ struct ContainerCompilation {
         if !namespaces.isNewOrJoined(.user) { joinCgroups(asChild: true) }
         // Whoever called had its own reasons to be bound to some CPUs; the container has its cpuset.
         steps.child("run on every CPU of the cpuset", .setCpuAffinity(.init()))
-        if namespaces.joinedByHost.contains(where: { $0.0 == .user }) {
+        if namespaces.joinsUser {
             // It came into the user namespace with the host's ids, which have no name there.
             steps.child("become root of the user namespace", .setUser(.init()))
         }
-        for (type, path) in namespaces.joinedByChild(asRoot: facts.effectiveUserID == 0) {
-            steps.child(
-                "join the \(type.name) namespace of \(path)",
-                .joinNamespace(
-                    .with {
-                        $0.type = type.rawValue
-                        $0.path = path
-                    }))
+        for (type, path) in namespaces.joinedByChild {
+            steps.child("join the \(type.name) namespace of \(path)", .joinNamespace(Self.join(type, path)))
         }
         var late: NamespaceTypes = namespaces.new.intersection(.cgroup)
         if namespaces.joinsUser { late.formUnion(namespaces.new.subtracting([.pid, .time])) }
@@ -150,6 +141,13 @@ struct ContainerCompilation {
         }
         if namespaces.new.contains(.network) {
             steps.child("bring up lo", .bringUpLoopback(.init()))
+        }
+    }
+
+    private static func join(_ type: NamespaceTypes, _ path: String) -> Berth_Launch_V1_JoinNamespace {
+        .with {
+            $0.type = type.rawValue
+            $0.path = path
         }
     }
 
@@ -281,121 +279,6 @@ struct ContainerCompilation {
             message.stateAfterPid = Array(text[range.upperBound...].utf8).data
         }
         return message
-    }
-
-    // MARK: Root
-
-    private mutating func prepareRoot() throws {
-        guard namespaces.isNewOrJoined(.mount) else {
-            // Its mounts are the caller's too; delete takes them away.
-            steps.child(
-                "open the root \(rootfs)",
-                .openRoot(
-                    .with {
-                        $0.path = rootfs.string
-                        $0.plain = true
-                    }))
-            return
-        }
-        var propagation = MountOptions.propagationOptions.value(linux.rootfsPropagation ?? "") ?? [.slave, .recursive]
-        // The root could not be bound out of an unbindable tree; it becomes so when it is entered.
-        if propagation.contains(.unbindable) { propagation = [.slave, .recursive] }
-        if linux.rootfsPropagation.map({ !$0.isEmpty && !$0.hasPrefix("r") }) ?? false {
-            propagation.insert(.recursive)
-        }
-        if let overlay = options.overlay {
-            steps.child(
-                "keep mounts from the host",
-                .setPropagation(
-                    .with {
-                        $0.target = "/"
-                        $0.propagation = propagation.rawValue
-                    }))
-            if propagation.contains(.shared), let holder = overlay.holder {
-                steps.child(
-                    "keep the root from the host",
-                    .setPropagation(
-                        .with {
-                            $0.target = holder.string
-                            $0.propagation = MountFlags.private.rawValue
-                        }))
-            }
-            propagation = []
-            var data = [
-                "lowerdir=" + overlay.lower.map { escape($0) }.joined(separator: ":"),
-                "upperdir=" + escape(overlay.upper), "workdir=" + escape(overlay.work),
-            ]
-            data += overlay.options
-            steps.child(
-                "mount overlay at \(rootfs)",
-                .mount(
-                    .with {
-                        $0.type = "overlay"
-                        $0.source = "overlay"
-                        $0.target = rootfs.string
-                        $0.data = data.joined(separator: ",")
-                        $0.onHost = true
-                    }))
-        }
-        steps.child(
-            "open the root \(rootfs)",
-            .openRoot(
-                .with {
-                    $0.path = rootfs.string
-                    $0.propagation = propagation.rawValue
-                }))
-    }
-
-    /// Overlayfs takes commas and colons in a path behind a backslash.
-    private func escape(_ path: FilePath) -> String {
-        path.string.flatMap { $0 == ":" || $0 == "," || $0 == "\\" ? "\\\($0)" : "\($0)" }.map(String.init).joined()
-    }
-
-    private mutating func enterRoot() {
-        let named = MountOptions.propagationOptions.value(linux.rootfsPropagation ?? "") ?? []
-        guard namespaces.isNewOrJoined(.mount) else {
-            steps.child("change to the root", .pivotRoot(.with { $0.chrootOnly = true }))
-            return
-        }
-        steps.child(
-            options.noPivot ? "move the root to /" : "pivot into the root",
-            .pivotRoot(
-                .with {
-                    $0.noPivot = options.noPivot
-                    $0.propagation = named.rawValue
-                    $0.readonly = spec.root?.readonly == true
-                }))
-    }
-
-    /// As runc does; the root is not read-only yet.
-    private mutating func makeWorkingDirectory() {
-        let directory = FilePath(process.cwd).lexicallyNormalized()
-        guard directory != "/" else { return }
-        steps.child(
-            "make the working directory \(directory)",
-            .createMountpoint(
-                .with {
-                    $0.target = directory.string
-                    $0.kind = .directory
-                }))
-    }
-
-    private mutating func protectPaths() {
-        for path in linux.readonlyPaths ?? [] {
-            steps.child("make \(path) read-only", .readonlyPath(.with { $0.path = path }))
-        }
-        var masked: Set<String> = []
-        for path in linux.maskedPaths ?? [] where masked.insert(path).inserted {
-            steps.child(
-                "mask \(path)",
-                .maskPath(
-                    .with {
-                        $0.path = path
-                        if facts.hasSELinux, let label = linux.mountLabel, !label.isEmpty {
-                            $0.data = "context=\"\(label)\""
-                        }
-                    }))
-        }
     }
 }
 

@@ -18,13 +18,16 @@ struct ExecCompilation {
         let joinsUser = facts.effectiveUserID != 0 && target.namespaces.contains(.user) && !host.isEmpty
         if joinsUser { host.insert(.user) }
         let child = target.namespaces.subtracting(host)
-        if !host.isEmpty { steps.host("join the \(host.names) namespaces", .joinNamespace(join(host))) }
+        if !host.isEmpty, !joinsUser {
+            steps.host("join the \(host.names) namespaces", .joinNamespace(join(host)))
+        }
         steps.host(
-            "clone the process",
+            joinsUser ? "clone the process in the \(host.names) namespaces that it joins" : "clone the process",
             .clone(
                 .with {
                     $0.cgroup = target.cgroup?.unifiedDirectory?.string ?? ""
                     $0.sibling = options.sibling
+                    if joinsUser { $0.joins = [join(host)] }
                 }))
         let affinity = try ProcessSteps.affinity(process)
         // Before it joins its cgroups, so that their load is on these CPUs from the first moment.

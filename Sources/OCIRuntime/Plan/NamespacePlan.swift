@@ -57,23 +57,24 @@ struct NamespacePlan {
     /// A user namespace that exists; what the container makes must belong to it.
     var joinsUser: Bool { isJoined(.user) }
 
-    /// Membership in these is of children: the caller of clone joins them. A PID namespace that the clone makes must
-    /// belong to the user namespace that is joined, so the host joins that first.
-    var joinedByHost: [(NamespaceTypes, String)] {
-        var order: [NamespaceTypes] = [.pid, .time]
-        if joinsUser, !new.isDisjoint(with: [.pid, .time]) { order.append(.user) }
-        return order.compactMap { type in joined.first { $0.0 == type } }
+    /// Membership in these is of children: the caller of clone joins them.
+    var joinedByHost: [(NamespaceTypes, String)] { joinsUser ? [] : inOrder([.pid, .time]) }
+
+    /// A PID namespace that the clone makes must belong to the user namespace that is joined, so the process that clones
+    /// is in it. Root has the rights to all others and joins it when it has them, since some may not belong to it; for
+    /// anybody else it gives the rights to the others.
+    func joinedByCloner(asRoot: Bool) -> [(NamespaceTypes, String)] {
+        guard joinsUser else { return [] }
+        let others: [NamespaceTypes] = [.network, .ipc, .uts, .cgroup, .pid, .time]
+        return inOrder(asRoot ? others + [.user] : [.user] + others)
     }
 
-    /// Root has the rights to all of them and joins the user namespace when it has the others, of which some may not
-    /// belong to it. For anybody else that gives the rights to the others. The mount namespace last, since paths lead
-    /// elsewhere in it.
-    func joinedByChild(asRoot: Bool) -> [(NamespaceTypes, String)] {
-        let byHost = joinedByHost.map(\.0)
-        let order: [NamespaceTypes] =
-            asRoot ? [.network, .ipc, .uts, .cgroup, .user, .mount] : [.user, .network, .ipc, .uts, .cgroup, .mount]
-        return order.compactMap { type in
-            byHost.contains(type) ? nil : joined.first { $0.0 == type }
-        }
+    /// The mount namespace last, since paths lead elsewhere in it.
+    var joinedByChild: [(NamespaceTypes, String)] {
+        inOrder(joinsUser ? [.mount] : [.network, .ipc, .uts, .cgroup, .mount])
+    }
+
+    private func inOrder(_ types: [NamespaceTypes]) -> [(NamespaceTypes, String)] {
+        types.compactMap { type in joined.first { $0.0 == type } }
     }
 }

@@ -80,6 +80,7 @@ public enum PlanPrinter {
                 [
                     ("flags", NamespaceTypes(rawValue: UInt32(truncatingIfNeeded: a.flags)).cloneNames),
                     ("into-cgroup", a.cgroup), ("sibling", a.sibling ? "yes" : ""),
+                    ("joins", a.joins.map(\.path).filter { !$0.isEmpty }.joined(separator: ",")),
                 ])
         case .unshare(let a):
             call("unshare", [("flags", NamespaceTypes(rawValue: UInt32(truncatingIfNeeded: a.flags)).cloneNames)])

@@ -236,28 +236,44 @@ struct ContainerRootTests {
         #expect(lines.last != "down")
     }
 
-    @Test func aPodsUserNamespaceIsJoined() throws {
+    /// With a network namespace of its own, or the host's right to which the user namespace has none.
+    @Test(arguments: [true, false])
+    func aPodsUserNamespaceIsJoined(_ ownsNetwork: Bool) throws {
         let scene = try RuntimeScene()
         let folder = try scene.scratch.directory("ns")
-        var request = SandboxPlanRequest(
-            id: scene.mark, pins: ["user", "network", "ipc", "uts"].map { ($0, folder.appending($0)) })
+        let owned = ["user", "ipc", "uts"] + (ownsNetwork ? ["network"] : [])
+        var request = SandboxPlanRequest(id: scene.mark, pins: owned.map { ($0, folder.appending($0)) })
         request.uidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
         request.gidMappings = request.uidMappings
-        _ = try scene.launch(try PlanCompiler(facts: HostFacts.detect()).compileSandbox(request))
-        defer {
-            for name in ["user", "network", "ipc", "uts"] { try? Syscall.umount2(folder.appending(name), .detach) }
+        let compiler = PlanCompiler(facts: try HostFacts.detect())
+        _ = try scene.launch(try compiler.compileSandbox(request))
+        defer { for name in owned { try? Syscall.umount2(folder.appending(name), .detach) } }
+        if !ownsNetwork {
+            let other = SandboxPlanRequest(id: scene.mark, pins: [("network", folder.appending("network"))])
+            _ = try scene.launch(try compiler.compileSandbox(other))
         }
+        defer { try? Syscall.umount2(folder.appending("network"), .detach) }
 
-        var spec = try scene.specification("id -u; cat /proc/self/uid_map; echo 1 > /dev/null && echo null")
+        var spec = try scene.specification(
+            "id -u; cat /proc/self/uid_map; echo 1 > /dev/null && echo null; stat -L -c %i /proc/self/ns/net")
         spec.hostname = nil
+        // Sysfs is of whoever owns the network namespace.
+        if !ownsNetwork { spec.mounts?.removeAll { $0.destination == "/sys" } }
         spec.linux?.namespaces =
             [.init(type: "mount"), .init(type: "pid"), .init(type: "cgroup")]
             + ["user", "network", "ipc", "uts"].map { .init(type: $0, path: folder.appending($0).string) }
+        let map = scene.scratch.appending("map")
+        let hook = try scene.scratch.file(
+            "hook", "#!/bin/sh\nexec /bin/cat /proc/self/uid_map > \(map)\n", mode: 0o755)
+        spec.hooks = .init()
+        spec.hooks?.createRuntime = [.init(path: hook.string)]
         for path in [scene.scratch.path, scene.bundle] { try Syscall.fchmodat(path, mode: 0o755) }
         try Syscall.fchownat(scene.bundle.pushing("rootfs"), uid: 100_000, gid: 100_000)
         #expect(try scene.run(spec) == .exited(0))
         #expect(scene.output.contains("100000"))
         #expect(scene.output.contains("null"))
+        #expect(scene.output.hasSuffix("\(try Syscall.stat(folder.appending("network")).inode)"))
+        #expect(try !Files.readText(map).contains("100000"), "the runtime is in the container's user namespace")
     }
 
     @Test func anOverlayIsSeenByTheContainerAlone() throws {

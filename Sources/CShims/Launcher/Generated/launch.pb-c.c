@@ -2758,6 +2758,51 @@ void   berth__launch__v1__created__free_unpacked
   assert(message->base.descriptor == &berth__launch__v1__created__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   berth__launch__v1__ended__init
+                     (Berth__Launch__V1__Ended         *message)
+{
+  static const Berth__Launch__V1__Ended init_value = BERTH__LAUNCH__V1__ENDED__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__ended__get_packed_size
+                     (const Berth__Launch__V1__Ended *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__ended__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__ended__pack
+                     (const Berth__Launch__V1__Ended *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__ended__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__ended__pack_to_buffer
+                     (const Berth__Launch__V1__Ended *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__ended__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__Ended *
+       berth__launch__v1__ended__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__Ended *)
+     protobuf_c_message_unpack (&berth__launch__v1__ended__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__ended__free_unpacked
+                     (Berth__Launch__V1__Ended *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__ended__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   berth__launch__v1__failure__init
                      (Berth__Launch__V1__Failure         *message)
 {
@@ -4643,7 +4688,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__join_namespace__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__join_namespace__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__clone__field_descriptors[3] =
+static const ProtobufCFieldDescriptor berth__launch__v1__clone__field_descriptors[4] =
 {
   {
     "flags",
@@ -4681,16 +4726,29 @@ static const ProtobufCFieldDescriptor berth__launch__v1__clone__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "joins",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Clone, n_joins),
+    offsetof(Berth__Launch__V1__Clone, joins),
+    &berth__launch__v1__join_namespace__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__clone__field_indices_by_name[] = {
   1,   /* field[1] = cgroup */
   0,   /* field[0] = flags */
+  3,   /* field[3] = joins */
   2,   /* field[2] = sibling */
 };
 static const ProtobufCIntRange berth__launch__v1__clone__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__clone__descriptor =
 {
@@ -4700,7 +4758,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__clone__descriptor =
   "Berth__Launch__V1__Clone",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Clone),
-  3,
+  4,
   berth__launch__v1__clone__field_descriptors,
   berth__launch__v1__clone__field_indices_by_name,
   1,  berth__launch__v1__clone__number_ranges,
@@ -7981,7 +8039,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__exit_record__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__exit_record__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__report__field_descriptors[4] =
+static const ProtobufCFieldDescriptor berth__launch__v1__report__field_descriptors[5] =
 {
   {
     "created",
@@ -8031,9 +8089,22 @@ static const ProtobufCFieldDescriptor berth__launch__v1__report__field_descripto
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "ended",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Report, report_case),
+    offsetof(Berth__Launch__V1__Report, ended),
+    &berth__launch__v1__ended__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__report__field_indices_by_name[] = {
   0,   /* field[0] = created */
+  4,   /* field[4] = ended */
   1,   /* field[1] = failure */
   3,   /* field[3] = trace */
   2,   /* field[2] = warning */
@@ -8041,7 +8112,7 @@ static const unsigned berth__launch__v1__report__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__report__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__report__descriptor =
 {
@@ -8051,7 +8122,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__report__descriptor =
   "Berth__Launch__V1__Report",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Report),
-  4,
+  5,
   berth__launch__v1__report__field_descriptors,
   berth__launch__v1__report__field_indices_by_name,
   1,  berth__launch__v1__report__number_ranges,
@@ -8120,6 +8191,44 @@ const ProtobufCMessageDescriptor berth__launch__v1__created__descriptor =
   berth__launch__v1__created__field_indices_by_name,
   1,  berth__launch__v1__created__number_ranges,
   (ProtobufCMessageInit) berth__launch__v1__created__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__ended__field_descriptors[1] =
+{
+  {
+    "pid",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__Ended, pid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__ended__field_indices_by_name[] = {
+  0,   /* field[0] = pid */
+};
+static const ProtobufCIntRange berth__launch__v1__ended__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__ended__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.Ended",
+  "Ended",
+  "Berth__Launch__V1__Ended",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__Ended),
+  1,
+  berth__launch__v1__ended__field_descriptors,
+  berth__launch__v1__ended__field_indices_by_name,
+  1,  berth__launch__v1__ended__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__ended__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor berth__launch__v1__failure__field_descriptors[7] =

@@ -77,6 +77,7 @@ typedef struct Berth__Launch__V1__Monitor Berth__Launch__V1__Monitor;
 typedef struct Berth__Launch__V1__ExitRecord Berth__Launch__V1__ExitRecord;
 typedef struct Berth__Launch__V1__Report Berth__Launch__V1__Report;
 typedef struct Berth__Launch__V1__Created Berth__Launch__V1__Created;
+typedef struct Berth__Launch__V1__Ended Berth__Launch__V1__Ended;
 typedef struct Berth__Launch__V1__Failure Berth__Launch__V1__Failure;
 typedef struct Berth__Launch__V1__Warning Berth__Launch__V1__Warning;
 typedef struct Berth__Launch__V1__Trace Berth__Launch__V1__Trace;
@@ -395,10 +396,16 @@ struct  Berth__Launch__V1__Clone
    * CLONE_PARENT: the caller of the launcher becomes the parent and reaps (berth-oci).
    */
   protobuf_c_boolean sibling;
+  /*
+   * At most 8. The clone is made by a process that lives for it alone and joins these first, in order: what is made
+   * belongs to a user namespace among them, and the launcher itself keeps the host's rights.
+   */
+  size_t n_joins;
+  Berth__Launch__V1__JoinNamespace **joins;
 };
 #define BERTH__LAUNCH__V1__CLONE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__clone__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0,NULL }
 
 
 struct  Berth__Launch__V1__Unshare
@@ -1283,7 +1290,8 @@ typedef enum {
   BERTH__LAUNCH__V1__REPORT__REPORT_CREATED = 1,
   BERTH__LAUNCH__V1__REPORT__REPORT_FAILURE = 2,
   BERTH__LAUNCH__V1__REPORT__REPORT_WARNING = 3,
-  BERTH__LAUNCH__V1__REPORT__REPORT_TRACE = 4
+  BERTH__LAUNCH__V1__REPORT__REPORT_TRACE = 4,
+  BERTH__LAUNCH__V1__REPORT__REPORT_ENDED = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(BERTH__LAUNCH__V1__REPORT__REPORT__CASE)
 } Berth__Launch__V1__Report__ReportCase;
 
@@ -1302,6 +1310,7 @@ struct  Berth__Launch__V1__Report
      */
     Berth__Launch__V1__Warning *warning;
     Berth__Launch__V1__Trace *trace;
+    Berth__Launch__V1__Ended *ended;
   };
 };
 #define BERTH__LAUNCH__V1__REPORT__INIT \
@@ -1325,6 +1334,19 @@ struct  Berth__Launch__V1__Created
 #define BERTH__LAUNCH__V1__CREATED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__created__descriptor) \
     , 0, 0, 0 }
+
+
+/*
+ * The process that made a `sibling` clone with `joins` is a child of the launcher's caller, too, who reaps it.
+ */
+struct  Berth__Launch__V1__Ended
+{
+  ProtobufCMessage base;
+  int32_t pid;
+};
+#define BERTH__LAUNCH__V1__ENDED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__ended__descriptor) \
+    , 0 }
 
 
 struct  Berth__Launch__V1__Failure
@@ -2779,6 +2801,25 @@ Berth__Launch__V1__Created *
 void   berth__launch__v1__created__free_unpacked
                      (Berth__Launch__V1__Created *message,
                       ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__Ended methods */
+void   berth__launch__v1__ended__init
+                     (Berth__Launch__V1__Ended         *message);
+size_t berth__launch__v1__ended__get_packed_size
+                     (const Berth__Launch__V1__Ended   *message);
+size_t berth__launch__v1__ended__pack
+                     (const Berth__Launch__V1__Ended   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__ended__pack_to_buffer
+                     (const Berth__Launch__V1__Ended   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__Ended *
+       berth__launch__v1__ended__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__ended__free_unpacked
+                     (Berth__Launch__V1__Ended *message,
+                      ProtobufCAllocator *allocator);
 /* Berth__Launch__V1__Failure methods */
 void   berth__launch__v1__failure__init
                      (Berth__Launch__V1__Failure         *message);
@@ -3309,6 +3350,9 @@ typedef void (*Berth__Launch__V1__Report_Closure)
 typedef void (*Berth__Launch__V1__Created_Closure)
                  (const Berth__Launch__V1__Created *message,
                   void *closure_data);
+typedef void (*Berth__Launch__V1__Ended_Closure)
+                 (const Berth__Launch__V1__Ended *message,
+                  void *closure_data);
 typedef void (*Berth__Launch__V1__Failure_Closure)
                  (const Berth__Launch__V1__Failure *message,
                   void *closure_data);
@@ -3434,6 +3478,7 @@ extern const ProtobufCMessageDescriptor berth__launch__v1__monitor__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__exit_record__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__report__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__created__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__ended__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__failure__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__warning__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__trace__descriptor;
