@@ -67,7 +67,7 @@ extension Database {
         }
         defer { try? source.close() }
         for table in Self.tables {
-            let (rows, isWhole) = (try? source.inDatabase { Self.readable(table, in: $0) }) ?? ([], false)
+            let (rows, isWhole) = source.inDatabase { Self.readable(table, in: $0) }
             if !isWhole { damaged.insert(table) }
             try writing { database in
                 let columns = Set(try database.columns(in: table).map(\.name))

@@ -1,4 +1,5 @@
 internal import LinuxKernel
+internal import OCIRuntime
 
 /// Statistics in the shape that runc prints and engines read.
 struct StatisticsEvent: Encodable {
@@ -6,20 +7,37 @@ struct StatisticsEvent: Encodable {
     let id: String
     let data: Statistics
 
-    init(id: String, statistics: CgroupStatistics) {
-        self.id = id
-        data = Statistics(statistics)
+    init(_ container: KnownContainer) throws {
+        id = container.id
+        let cgroup = container.cgroup.cgroup
+        data = Statistics(
+            try container.cgroup.statistics(), cpuset: cgroup.cpuset(), hugePages: cgroup.hugePages(),
+            try ContainerRuntime.cacheAllocation(of: container))
     }
 
     enum CodingKeys: String, CodingKey { case type, id, data }
 
     struct Statistics: Encodable {
         let cpu: CPU
+        let cpuset: CPUSet?
         let memory: Memory
         let pids: Pids
         let blkio: BlockIO
+        let hugetlb: [String: HugePages]
+        let intelRdt: CacheAllocation?
 
-        init(_ statistics: CgroupStatistics) {
+        enum CodingKeys: String, CodingKey {
+            case cpu, cpuset, memory, pids, blkio, hugetlb
+            case intelRdt = "intel_rdt"
+        }
+
+        init(
+            _ statistics: CgroupStatistics, cpuset: CgroupStatistics.CPUSet?,
+            hugePages: [String: CgroupStatistics.HugePages], _ cacheAllocation: CacheAllocation?
+        ) {
+            self.cpuset = cpuset.map { CPUSet($0) }
+            hugetlb = hugePages.mapValues { HugePages(usage: $0.usage, max: $0.maxUsage, failcnt: $0.failures) }
+            intelRdt = cacheAllocation
             cpu = CPU(statistics.cpu, psi: Pressure(statistics.cpuPressure))
             memory = Memory(statistics.memory, psi: Pressure(statistics.memoryPressure))
             pids = Pids(current: statistics.pids, limit: statistics.pidsLimit)
@@ -52,6 +70,22 @@ struct StatisticsEvent: Encodable {
         }
     }
 
+    struct CPUSet: Encodable {
+        let cpus: [Int]
+        let mems: [Int]
+
+        init(_ cpuset: CgroupStatistics.CPUSet) {
+            cpus = cpuset.cpus
+            mems = cpuset.memoryNodes
+        }
+    }
+
+    struct HugePages: Encodable {
+        let usage: UInt64
+        let max: UInt64
+        let failcnt: UInt64
+    }
+
     struct Memory: Encodable {
         struct Entry: Encodable {
             let limit: UInt64
@@ -62,6 +96,7 @@ struct StatisticsEvent: Encodable {
         let cache: UInt64
         let usage: Entry
         let swap: Entry
+        let kernel: Entry
         let raw: [String: UInt64]
         let psi: Pressure?
 
@@ -73,6 +108,7 @@ struct StatisticsEvent: Encodable {
             swap = Entry(
                 limit: memory.swapLimit ?? UInt64.max, usage: memory.usage + memory.swap, max: memory.maxUsage,
                 failcnt: 0)
+            kernel = Entry(limit: UInt64.max, usage: memory.kernel, max: 0, failcnt: 0)
             raw = memory.raw
         }
     }

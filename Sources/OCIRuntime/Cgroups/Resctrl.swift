@@ -84,6 +84,20 @@ struct Resctrl {
         if settings.closID == nil { try? Syscall.unlinkat(directory, removeDirectory: true) }
     }
 
+    /// The schemata of the group and of the whole host, as they are now.
+    func allocation() -> CacheAllocation {
+        func lines(_ directory: FilePath) -> [String] {
+            ((try? Files.readText(directory.appending("schemata"))) ?? "").split(separator: "\n").map {
+                String($0.drop { $0 == " " })
+            }
+        }
+        let (own, host) = (lines(directory), lines(mountpoint))
+        func schema(_ lines: [String], _ prefix: String) -> String? { lines.first { $0.hasPrefix(prefix) } }
+        return CacheAllocation(
+            l3CacheSchemaRoot: schema(host, "L3"), l3CacheSchema: schema(own, "L3"),
+            memBwSchemaRoot: schema(host, "MB:"), memBwSchema: schema(own, "MB:"), schemata: own)
+    }
+
     func update(_ schemata: [String]) throws {
         for schema in schemata {
             do throws(Errno) {
@@ -95,7 +109,31 @@ struct Resctrl {
     }
 }
 
+/// What a container has of the caches and the memory bandwidth, in the shape of runc's `intel_rdt`.
+public struct CacheAllocation: Encodable, Sendable {
+    public let l3CacheSchemaRoot: String?
+    public let l3CacheSchema: String?
+    public let memBwSchemaRoot: String?
+    public let memBwSchema: String?
+    public let schemata: [String]
+
+    enum CodingKeys: String, CodingKey {
+        case schemata
+        case l3CacheSchemaRoot = "l3_cache_schema_root"
+        case l3CacheSchema = "l3_cache_schema"
+        case memBwSchemaRoot = "mem_bw_schema_root"
+        case memBwSchema = "mem_bw_schema"
+    }
+}
+
 extension ContainerRuntime {
+    /// - Returns: `nil` for a container without `linux.intelRdt`, and where resctrl is not mounted any more.
+    public static func cacheAllocation(of container: KnownContainer) throws -> CacheAllocation? {
+        let linux = try container.specification().linux
+        guard linux?.intelRdt != nil, let mountpoint = HostFacts.resctrlMountpoint() else { return nil }
+        return try Resctrl(linux, id: container.id, mountpoint: mountpoint)?.allocation()
+    }
+
     /// New schemata for a container with `linux.intelRdt`.
     public func updateResctrl(_ container: KnownContainer, schemata: [String]) throws {
         let spec = try container.specification()

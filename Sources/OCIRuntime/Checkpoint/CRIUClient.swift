@@ -2,7 +2,7 @@ public import CheckpointAPI
 internal import Core
 internal import LinuxKernel
 internal import SwiftProtobuf
-public import SystemPackage
+internal import SystemPackage
 
 /// One `criu swrk`: a worker that takes requests over a socket it inherits, one message a packet, and ends with it.
 public final class CRIUClient {

@@ -1,5 +1,5 @@
 public import CheckpointAPI
-public import Core
+internal import Core
 internal import LinuxKernel
 public import SystemPackage
 

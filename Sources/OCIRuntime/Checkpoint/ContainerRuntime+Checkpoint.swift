@@ -1,7 +1,7 @@
 internal import CheckpointAPI
 internal import Core
 internal import LinuxKernel
-public import OCISpec
+internal import OCISpec
 internal import SystemPackage
 
 /// Files beside CRIU's images.

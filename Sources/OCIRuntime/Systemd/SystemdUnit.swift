@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 
 /// The unit of a container's cgroup, as `linux.cgroupsPath` names it for the systemd driver: `slice:prefix:name`.
 public struct SystemdUnit: Sendable, Hashable {

@@ -1,5 +1,5 @@
 internal import Core
-public import LinuxKernel
+internal import LinuxKernel
 public import OCISpec
 
 /// Limits of the runtime specification as properties of a unit (systemd.resource-control(5)). Pure.

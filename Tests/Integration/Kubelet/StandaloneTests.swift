@@ -7,7 +7,7 @@ internal import Testing
     @Test func manifestBecomesAPodRestartsAndGoes() async throws {
         try await Daemon.with { daemon in
             let manifests = try daemon.scratch.directory("manifests")
-            let port = Int.random(in: 30000...39999)
+            let port = Int.random(in: 20_000..<32_000)
             let log = try FileDescriptor.open(
                 daemon.scratch.appending("kubelet.log"), .writeOnly, options: [.create, .append],
                 permissions: .ownerReadWrite)

@@ -61,6 +61,11 @@ struct PodmanFixture: Sendable {
             try? cgroup.kill()
             try? cgroup.delete()
         }
+        // podman makes directories for conmon in hierarchies, too, that are not mounted.
+        let directories = (try? Files.list("/sys/fs/cgroup")) ?? []
+        for path in directories.map({ "/sys/fs/cgroup/\($0)/\(mark)" }) where Files.exists(FilePath(path)) {
+            _ = try? await Program.system("find").run(path, "-depth", "-type", "d", "-delete")
+        }
     }
 
     /// podman with these arguments; its own output goes to files, since conmon keeps what it inherits.

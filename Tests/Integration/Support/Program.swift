@@ -77,8 +77,8 @@ struct Program: Sendable {
             error: .string(limit: 8 << 20))
         return Output(
             command: ([path.lastComponent?.string ?? ""] + all).joined(separator: " "),
-            status: result.terminationStatus, standardOutput: result.standardOutput ?? "",
-            standardError: result.standardError ?? "")
+            status: result.terminationStatus, standardOutput: result.standardOutput,
+            standardError: result.standardError)
     }
 
     /// Runs it and throws `Failure`, with all it printed, unless its status is 0.

@@ -48,7 +48,7 @@ struct Events: Verb {
     private static let glance = 100
 
     private func print(_ container: KnownContainer) throws {
-        try Output.json(StatisticsEvent(id: id, statistics: container.cgroup.statistics()), pretty: false)
+        try Output.json(StatisticsEvent(container), pretty: false)
     }
 
     private static func kills(_ container: KnownContainer) -> UInt64 {
