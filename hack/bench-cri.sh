@@ -63,7 +63,7 @@ call_rows() {
             [ "$at" -le "$highest" ] || at=$highest
             ours=$(quantiles berth "$level" "$call")
             theirs=$(quantiles containerd "$at" "$call")
-            table+=("$(awk -v work="${call/#start/sandbox+create+start}, $level pods" -v ours="$ours" -v theirs="$theirs" \
+            table+=("$(awk -v work="${call/#start/sandbox+create+start}, $level $([ "$level" = 1 ] && echo pod || echo pods)" -v ours="$ours" -v theirs="$theirs" \
                 -v peer="$peer$([ "$at" = "$level" ] || echo ", $at pods")" 'BEGIN {
                 printf "| %s | %s | %s: %s | %.2fx |", work, ours, peer, theirs, ours / theirs }')")
         done
