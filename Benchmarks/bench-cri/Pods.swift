@@ -24,15 +24,22 @@ struct Pods: Sendable {
                 $0.uid = "\(name)-\(mark)"
             }
             $0.hostname = name
-            $0.linux = .with { $0.cgroupParent = cgroupParent }
+            $0.linux = .with {
+                $0.cgroupParent = cgroupParent
+                $0.securityContext.namespaceOptions = namespaces
+            }
         }
     }
+
+    /// What a kubelet asks for: PIDs are each container's own.
+    private var namespaces: Runtime_V1_NamespaceOption { .with { $0.pid = .container } }
 
     var container: Runtime_V1_ContainerConfig {
         .with {
             $0.metadata = .with { $0.name = "main" }
             $0.image = .with { $0.image = image }
             $0.command = ["/bin/sleep", "36000"]
+            $0.linux.securityContext.namespaceOptions = namespaces
         }
     }
 

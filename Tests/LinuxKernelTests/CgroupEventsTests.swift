@@ -1,7 +1,8 @@
-import LinuxKernel
 import SystemPackage
 import TestSupport
 import Testing
+
+@testable import LinuxKernel
 
 /// What `events` tells of hierarchies that few machines have, read from files as the kernel writes them.
 @Suite struct CgroupEventsTests {
@@ -38,7 +39,7 @@ import Testing
             files: [
                 "hugetlb.2MB.current": "2097152", "hugetlb.2MB.events": "max 5", "hugetlb.2MB.rsvd.current": "9",
             ])
-        #expect(cgroup.hugePages() == ["2MB": .init(usage: 2_097_152, maxUsage: 0, failures: 5)])
+        #expect(cgroup.hugePages() == ["2MB": .init(usage: 2_097_152, maxUsage: nil, failures: 5)])
     }
 
     @Test func cpusetIsWhatIsInForce() throws {
@@ -48,5 +49,19 @@ import Testing
         #expect(v1.cpuset() == .init(cpus: [0, 1, 2, 5], memoryNodes: [0]))
         let v2 = try cgroup(isUnified: true, files: ["cpuset.cpus.effective": "", "cpuset.mems.effective": "1"])
         #expect(v2.cpuset() == .init(cpus: [], memoryNodes: [1]))
+    }
+}
+
+@Suite struct KernelTableTests {
+    @Test func keysAreWhole() {
+        let table = KernelTable(
+            Array("file 1\nfile_mapped 22\nx\nfile_dirty no\nempty \nlast 18446744073709551615".utf8))
+        #expect(table["file"] == 1)
+        #expect(table["file_mapped"] == 22)
+        #expect(table["last"] == .max)
+        for missing: StaticString in ["fil", "mapped", "x", "file_dirty", "empty", ""] {
+            #expect(table[missing] == nil)
+        }
+        #expect(KernelTable([])["file"] == nil)
     }
 }

@@ -11,8 +11,7 @@ struct StatisticsEvent: Encodable {
         id = container.id
         let cgroup = container.cgroup.cgroup
         data = Statistics(
-            try container.cgroup.statistics(), cpuset: cgroup.cpuset(), hugePages: cgroup.hugePages(),
-            try ContainerRuntime.cacheAllocation(of: container))
+            try container.cgroup.statistics(), of: cgroup, try ContainerRuntime.cacheAllocation(of: container))
     }
 
     enum CodingKeys: String, CodingKey { case type, id, data }
@@ -31,15 +30,14 @@ struct StatisticsEvent: Encodable {
             case intelRdt = "intel_rdt"
         }
 
-        init(
-            _ statistics: CgroupStatistics, cpuset: CgroupStatistics.CPUSet?,
-            hugePages: [String: CgroupStatistics.HugePages], _ cacheAllocation: CacheAllocation?
-        ) {
-            self.cpuset = cpuset.map { CPUSet($0) }
-            hugetlb = hugePages.mapValues { HugePages(usage: $0.usage, max: $0.maxUsage, failcnt: $0.failures) }
+        init(_ statistics: CgroupStatistics, of cgroup: Cgroup, _ cacheAllocation: CacheAllocation?) {
+            cpuset = cgroup.cpuset().map { CPUSet($0) }
+            hugetlb = cgroup.hugePages().mapValues {
+                HugePages(usage: $0.usage, max: $0.maxUsage ?? 0, failcnt: $0.failures)
+            }
             intelRdt = cacheAllocation
             cpu = CPU(statistics.cpu, psi: Pressure(statistics.cpuPressure))
-            memory = Memory(statistics.memory, psi: Pressure(statistics.memoryPressure))
+            memory = Memory(statistics.memory, raw: cgroup.memoryTable(), psi: Pressure(statistics.memoryPressure))
             pids = Pids(current: statistics.pids, limit: statistics.pidsLimit)
             blkio = BlockIO(statistics.devices, psi: Pressure(statistics.ioPressure))
         }
@@ -100,7 +98,7 @@ struct StatisticsEvent: Encodable {
         let raw: [String: UInt64]
         let psi: Pressure?
 
-        init(_ memory: CgroupStatistics.Memory, psi: Pressure?) {
+        init(_ memory: CgroupStatistics.Memory, raw: [String: UInt64], psi: Pressure?) {
             self.psi = psi
             cache = memory.cache
             usage = Entry(
@@ -109,7 +107,7 @@ struct StatisticsEvent: Encodable {
                 limit: memory.swapLimit ?? UInt64.max, usage: memory.usage + memory.swap, max: memory.maxUsage,
                 failcnt: 0)
             kernel = Entry(limit: UInt64.max, usage: memory.kernel, max: 0, failcnt: 0)
-            raw = memory.raw
+            self.raw = raw
         }
     }
 

@@ -91,10 +91,7 @@ enum MetricCatalog {
         .gauge("container_memory_cache", "Page cache, in bytes.") { $0.cgroup.memory.cache },
         .gauge("container_memory_swap", "Swap in use, in bytes.") { $0.cgroup.memory.swap },
         .gauge("container_memory_kernel_usage", "Kernel memory, in bytes.") { $0.cgroup.memory.kernel },
-        .gauge("container_memory_mapped_file", "Memory-mapped files, in bytes.") {
-            // v2 and v1.
-            $0.cgroup.memory.raw["file_mapped"] ?? $0.cgroup.memory.raw["total_mapped_file"] ?? 0
-        },
+        .gauge("container_memory_mapped_file", "Memory-mapped files, in bytes.") { $0.cgroup.memory.mappedFile },
         .counter("container_memory_failcnt", "How often the memory limit was reached.") { $0.cgroup.memory.failures },
         .counter("container_oom_events_total", "How many processes were killed for want of memory.") {
             $0.cgroup.memory.oomKills
@@ -102,10 +99,10 @@ enum MetricCatalog {
         .counter(
             "container_memory_failures_total", "Page faults, by kind and scope.", labels: ["failure_type", "scope"]
         ) { reading in
-            let (memory, raw) = (reading.cgroup.memory, reading.cgroup.memory.raw)
+            let memory = reading.cgroup.memory
             return [
-                .init(labels: ["pgfault", "container"], value: raw["pgfault"] ?? memory.pageFaults),
-                .init(labels: ["pgmajfault", "container"], value: raw["pgmajfault"] ?? memory.majorPageFaults),
+                .init(labels: ["pgfault", "container"], value: memory.ownPageFaults),
+                .init(labels: ["pgmajfault", "container"], value: memory.ownMajorPageFaults),
                 .init(labels: ["pgfault", "hierarchy"], value: memory.pageFaults),
                 .init(labels: ["pgmajfault", "hierarchy"], value: memory.majorPageFaults),
             ]
@@ -114,11 +111,11 @@ enum MetricCatalog {
 
     private static let hugepages: [MetricFamily] = [
         .gauge("container_hugetlb_usage_bytes", "Huge pages in use, in bytes.", labels: ["pagesize"]) { reading in
-            reading.hugepages.map { .init(labels: [$0.size], value: $0.usage) }
+            reading.hugePages.map { .init(labels: [$0.size], value: $0.pages.usage) }
         },
         .gauge("container_hugetlb_max_usage_bytes", "The most huge pages used so far, in bytes.", labels: ["pagesize"])
         { reading in
-            reading.hugepages.compactMap { pages in pages.maxUsage.map { .init(labels: [pages.size], value: $0) } }
+            reading.hugePages.compactMap { size, pages in pages.maxUsage.map { .init(labels: [size], value: $0) } }
         },
     ]
 

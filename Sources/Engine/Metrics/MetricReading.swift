@@ -7,7 +7,8 @@ struct MetricReading: Sendable {
     /// Nanoseconds since the epoch.
     var timestamp: Int64
     var cgroup = CgroupStatistics()
-    var hugepages: [Hugepages] = []
+    /// By size: `2MB`.
+    var hugePages: [(size: String, pages: CgroupStatistics.HugePages)] = []
     /// `nil`: not counted (pods).
     var processes: ProcessFigures?
     var filesystem: FilesystemFigures?
@@ -16,15 +17,6 @@ struct MetricReading: Sendable {
     /// Nanoseconds since the epoch; 0 for none.
     var startedAt: Int64 = 0
     var network: [NetworkUsage.Interface] = []
-
-    /// The use of one size of huge pages, in bytes.
-    struct Hugepages: Sendable, Equatable {
-        /// `2MB`.
-        var size: String
-        var usage: UInt64
-        /// The highest so far; `nil` where the kernel does not tell it (cgroup v2).
-        var maxUsage: UInt64?
-    }
 
     struct ProcessFigures: Sendable, Equatable {
         var processes: UInt64 = 0

@@ -31,7 +31,7 @@ extension Engine {
             identity: [pod.cgroup, pod.id, "", "", metadata.name, metadata.namespace], timestamp: WallClock.now())
         let cgroup = Cgroup(host: facts.cgroups, path: pod.cgroup)
         if let statistics = try? cgroup.statistics() { reading.cgroup = statistics }
-        reading.hugepages = Self.hugepages(cgroup)
+        reading.hugePages = cgroup.hugePages().sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         reading.network = await networkUsage(of: pod)?.interfaces ?? []
         return reading
     }
@@ -48,7 +48,7 @@ extension Engine {
                 container.config.metadata.name, metadata.name, metadata.namespace,
             ], timestamp: WallClock.now())
         reading.cgroup = statistics
-        reading.hugepages = Self.hugepages(cgroup)
+        reading.hugePages = cgroup.hugePages().sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         reading.processes = ProcessCount.figures(of: cgroup, first: container.process?.pid)
         reading.limits = container.resources
         if case .running(let started) = container.state { reading.startedAt = started }
@@ -68,20 +68,6 @@ extension Engine {
             usedBytes: used, capacity: UInt64(status.f_blocks) * UInt64(status.f_frsize),
             inodes: UInt64(status.f_files), freeInodes: UInt64(status.f_ffree),
             device: BlockDevices.path(number: file.device))
-    }
-
-    /// hugetlb.SIZE.current of v2, hugetlb.SIZE.usage_in_bytes and its maximum of v1.
-    private static func hugepages(_ cgroup: Cgroup) -> [MetricReading.Hugepages] {
-        guard let directory = cgroup.directory(of: "hugetlb") else { return [] }
-        let suffix = directory.hierarchy.isUnified ? ".current" : ".usage_in_bytes"
-        return ((try? Files.list(directory.path)) ?? []).sorted().compactMap { file in
-            guard file.hasPrefix("hugetlb."), file.hasSuffix(suffix), !file.contains(".rsvd."),
-                let usage = (try? cgroup.read("hugetlb", file)).flatMap({ UInt64($0) })
-            else { return nil }
-            let size = String(file.dropFirst("hugetlb.".count).dropLast(suffix.count))
-            let highest = (try? cgroup.read("hugetlb", "hugetlb.\(size).max_usage_in_bytes")).flatMap { UInt64($0) }
-            return .init(size: size, usage: usage, maxUsage: highest)
-        }
     }
 }
 

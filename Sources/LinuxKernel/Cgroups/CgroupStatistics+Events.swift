@@ -17,12 +17,12 @@ extension CgroupStatistics {
     /// Bytes in huge pages of one size.
     public struct HugePages: Sendable, Equatable {
         public var usage: UInt64
-        /// 0 on v2, which does not keep it.
-        public var maxUsage: UInt64
+        /// v1 alone keeps it.
+        public var maxUsage: UInt64?
         /// Times that the limit was met.
         public var failures: UInt64
 
-        public init(usage: UInt64, maxUsage: UInt64, failures: UInt64) {
+        public init(usage: UInt64, maxUsage: UInt64?, failures: UInt64) {
             self.usage = usage
             self.maxUsage = maxUsage
             self.failures = failures
@@ -39,6 +39,16 @@ extension Cgroup {
         return .init(cpus: Self.numbers(cpus), memoryNodes: Self.numbers(mems))
     }
 
+    /// memory.stat as it stands.
+    public func memoryTable() -> [String: UInt64] {
+        var values: [String: UInt64] = [:]
+        for line in ((try? read("memory", "memory.stat")) ?? "").split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            if fields.count == 2 { values[String(fields[0])] = UInt64(fields[1]) }
+        }
+        return values
+    }
+
     /// By the size as the kernel writes it: "2MB", "1GB".
     public func hugePages() -> [String: CgroupStatistics.HugePages] {
         guard let directory = directory(of: "hugetlb") else { return [:] }
@@ -49,14 +59,13 @@ extension Cgroup {
             let size = String(file.dropFirst("hugetlb.".count).dropLast(suffix.count))
             // Reservations ("2MB.rsvd") are counted apart.
             if size.contains(".") { continue }
-            func number(_ name: String) -> UInt64 {
-                (try? read("hugetlb", "hugetlb.\(size).\(name)")).flatMap { UInt64($0) } ?? 0
+            func number(_ name: String) -> UInt64? {
+                (try? read("hugetlb", "hugetlb.\(size).\(name)")).flatMap { UInt64($0) }
             }
             let events = isUnified ? (try? read("hugetlb", "hugetlb.\(size).events")) ?? "" : ""
             found[size] = .init(
-                usage: number(isUnified ? "current" : "usage_in_bytes"),
-                maxUsage: isUnified ? 0 : number("max_usage_in_bytes"),
-                failures: isUnified ? UInt64(events.split(separator: " ").last ?? "") ?? 0 : number("failcnt"))
+                usage: number(isUnified ? "current" : "usage_in_bytes") ?? 0, maxUsage: number("max_usage_in_bytes"),
+                failures: (isUnified ? UInt64(events.split(separator: " ").last ?? "") : number("failcnt")) ?? 0)
         }
         return found
     }

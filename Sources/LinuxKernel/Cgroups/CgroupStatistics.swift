@@ -27,12 +27,15 @@ public struct CgroupStatistics: Sendable {
         public var cache: UInt64 = 0
         public var inactiveFile: UInt64 = 0
         public var kernel: UInt64 = 0
+        public var mappedFile: UInt64 = 0
+        /// Of the cgroup and those below it.
         public var pageFaults: UInt64 = 0
         public var majorPageFaults: UInt64 = 0
+        /// Of its own processes, which v2 does not tell apart.
+        public var ownPageFaults: UInt64 = 0
+        public var ownMajorPageFaults: UInt64 = 0
         public var failures: UInt64 = 0
         public var oomKills: UInt64 = 0
-        /// memory.stat as it stands.
-        public var raw: [String: UInt64] = [:]
         public init() {}
 
         /// Usage without the page cache that the kernel would drop first: what a kubelet judges by.
@@ -100,14 +103,9 @@ extension Cgroup {
         text(controller, file).flatMap { UInt64($0) }
     }
 
-    /// `KEY VALUE` lines.
-    private func table(_ controller: String, _ file: String) -> [String: UInt64] {
-        var values: [String: UInt64] = [:]
-        for line in (text(controller, file) ?? "").split(separator: "\n") {
-            let fields = line.split(separator: " ")
-            if fields.count == 2 { values[String(fields[0])] = UInt64(fields[1]) }
-        }
-        return values
+    private func table(_ controller: String, _ file: String) -> KernelTable {
+        guard let directory = directory(of: controller) else { return KernelTable([]) }
+        return KernelTable((try? Files.read(directory.path.appending(file), limit: 1 << 20)) ?? [])
     }
 
     private func readCPU(into cpu: inout CgroupStatistics.CPU) {
@@ -132,21 +130,23 @@ extension Cgroup {
     }
 
     private func readMemory(into memory: inout CgroupStatistics.Memory) {
-        memory.raw = table("memory", "memory.stat")
-        let raw = memory.raw
+        let table = table("memory", "memory.stat")
+        memory.ownPageFaults = table["pgfault"] ?? 0
+        memory.ownMajorPageFaults = table["pgmajfault"] ?? 0
         if isUnified("memory") {
             memory.usage = number("memory", "memory.current") ?? 0
             memory.maxUsage = number("memory", "memory.peak") ?? 0
             memory.limit = number("memory", "memory.max")
             memory.swap = number("memory", "memory.swap.current") ?? 0
             memory.swapLimit = number("memory", "memory.swap.max")
-            memory.rss = raw["anon"] ?? 0
-            memory.cache = raw["file"] ?? 0
-            memory.inactiveFile = raw["inactive_file"] ?? 0
-            memory.kernel = raw["kernel"] ?? raw["slab"] ?? 0
-            memory.pageFaults = raw["pgfault"] ?? 0
-            memory.majorPageFaults = raw["pgmajfault"] ?? 0
-            let events = table("memory", "memory.events")
+            memory.rss = table["anon"] ?? 0
+            memory.cache = table["file"] ?? 0
+            memory.inactiveFile = table["inactive_file"] ?? 0
+            memory.kernel = table["kernel"] ?? table["slab"] ?? 0
+            memory.mappedFile = table["file_mapped"] ?? 0
+            memory.pageFaults = memory.ownPageFaults
+            memory.majorPageFaults = memory.ownMajorPageFaults
+            let events = self.table("memory", "memory.events")
             memory.failures = events["max"] ?? 0
             memory.oomKills = events["oom_kill"] ?? 0
             return
@@ -158,14 +158,15 @@ extension Cgroup {
             memory.swap = both > memory.usage ? both - memory.usage : 0
             memory.swapLimit = limit(number("memory", "memory.memsw.limit_in_bytes"))
         }
-        memory.rss = raw["total_rss"] ?? 0
-        memory.cache = raw["total_cache"] ?? 0
-        memory.inactiveFile = raw["total_inactive_file"] ?? 0
+        memory.rss = table["total_rss"] ?? 0
+        memory.cache = table["total_cache"] ?? 0
+        memory.inactiveFile = table["total_inactive_file"] ?? 0
+        memory.mappedFile = table["total_mapped_file"] ?? 0
         memory.kernel = number("memory", "memory.kmem.usage_in_bytes") ?? 0
-        memory.pageFaults = raw["total_pgfault"] ?? 0
-        memory.majorPageFaults = raw["total_pgmajfault"] ?? 0
+        memory.pageFaults = table["total_pgfault"] ?? 0
+        memory.majorPageFaults = table["total_pgmajfault"] ?? 0
         memory.failures = number("memory", "memory.failcnt") ?? 0
-        memory.oomKills = table("memory", "memory.oom_control")["oom_kill"] ?? 0
+        memory.oomKills = self.table("memory", "memory.oom_control")["oom_kill"] ?? 0
     }
 
     /// v1 tells "unlimited" as the largest multiple of the page size.

@@ -30,7 +30,7 @@ import Testing
         pressure.some.total = 2_500_000
         pressure.full.total = 1_000_000
         reading.cgroup.cpuPressure = pressure
-        reading.hugepages = [.init(size: "2MB", usage: 5, maxUsage: nil)]
+        reading.hugePages = [("2MB", .init(usage: 5, maxUsage: nil, failures: 0))]
         reading.processes = .init(processes: 3, descriptors: 12, sockets: 2, openFilesLimit: 1024)
         reading.filesystem = .init(usedBytes: 1, capacity: 2, inodes: 3, freeInodes: 4, device: "/dev/x")
         var limits = LinuxResources()
