@@ -65,9 +65,8 @@ extension ContainerMount {
                 throw BerthError(.invalidArgument, "\(field).host_path and \(field).image exclude each other")
             }
             image = try ImageRequest(wire.image, field: "\(field).image")
+            // Kubelets set it for a sub-path of every kind of volume; what they mount of a directory is in host_path.
             imageSubPath = wire.imageSubPath.isEmpty ? nil : wire.imageSubPath
-        } else if !wire.imageSubPath.isEmpty {
-            throw BerthError(.invalidArgument, "\(field).image_sub_path is set without an image")
         }
         readonly = wire.readonly
         recursiveReadonly = wire.recursiveReadOnly
