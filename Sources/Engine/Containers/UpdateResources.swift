@@ -14,7 +14,7 @@ extension Engine {
                 throw BerthError.notFound("pod sandbox", container.podID)
             }
             let limits = try await self.plugins.updateContainer(
-                container, to: ResourceTranslation.specification(update), in: pod)
+                container, to: ResourceTranslation.specification(update, on: self.host), in: pod)
             try self.apply(limits, to: container.cgroup)
             try Failpoint.reach("container.update.applied")
             let updated = try self.registry.updateContainer(container.id) {
@@ -57,7 +57,7 @@ extension Engine {
             let pod = try self.podSandbox(pod.id)
             try await self.plugins.updatePodSandbox(pod, overhead: overhead, resources: resources)
             if let resources, pod.ownsCgroup {
-                try self.apply(ResourceTranslation.specification(resources), to: pod.cgroup)
+                try self.apply(ResourceTranslation.specification(resources, on: self.host), to: pod.cgroup)
             }
             try Failpoint.reach("pod.update.applied")
             let updated = try self.registry.updatePod(pod.id) {

@@ -33,7 +33,7 @@ extension Engine {
     func startUnit(of cgroup: String, around pid: Int32, resources: LinuxResources?) async throws {
         guard let unit = unit(of: cgroup) else { return }
         let host = facts.cgroups
-        let limits = resources.map { ResourceTranslation.specification($0) } ?? .init()
+        let limits = resources.map { ResourceTranslation.specification($0, on: self.host) } ?? .init()
         try await BlockingWork.run {
             try unit.start(pid: pid, description: "Berth: \(unit.name)", resources: limits, annotations: [:], on: host)
         }

@@ -32,7 +32,7 @@ extension Engine {
             throw BerthError(.internal, "could not make cgroup \(pod.cgroup) of pod sandbox \(pod.id)", cause: error)
         }
         if let resources = pod.resources, pod.ownsCgroup {
-            try apply(ResourceTranslation.specification(resources), to: pod.cgroup)
+            try apply(ResourceTranslation.specification(resources, on: host), to: pod.cgroup)
         }
     }
 

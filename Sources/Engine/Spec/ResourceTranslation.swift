@@ -2,7 +2,9 @@ internal import OCISpec
 
 /// CRI's limits in the words of the runtime specification; 0 or empty there means "not set".
 enum ResourceTranslation {
-    static func specification(_ limits: LinuxResources) -> RuntimeSpec.Linux.Resources {
+    /// - Parameter host: a kubelet limits every size of huge pages to 0 where a pod asks for none; a host that cannot limit
+    ///   them runs such a pod all the same.
+    static func specification(_ limits: LinuxResources, on host: SpecHost) -> RuntimeSpec.Linux.Resources {
         var result = RuntimeSpec.Linux.Resources()
         var cpu = RuntimeSpec.Linux.Resources.CPU()
         if limits.cpuShares > 0 { cpu.shares = UInt64(limits.cpuShares) }
@@ -15,8 +17,9 @@ enum ResourceTranslation {
         if limits.memoryLimit != 0 { memory.limit = limits.memoryLimit }
         if limits.memorySwapLimit != 0 { memory.swap = limits.memorySwapLimit }
         if memory != .init() { result.memory = memory }
-        if !limits.hugepageLimits.isEmpty {
-            result.hugepageLimits = limits.hugepageLimits.map { .init(pageSize: $0.pageSize, limit: $0.limit) }
+        let hugepages = limits.hugepageLimits.filter { host.limitsHugepages || $0.limit > 0 }
+        if !hugepages.isEmpty {
+            result.hugepageLimits = hugepages.map { .init(pageSize: $0.pageSize, limit: $0.limit) }
         }
         if !limits.unified.isEmpty { result.unified = limits.unified }
         return result

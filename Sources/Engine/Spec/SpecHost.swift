@@ -5,6 +5,8 @@ internal import OCISpec
 /// What a specification takes from its host.
 struct SpecHost: Sendable {
     var hasUnifiedCgroups = false
+    /// Beside v1 hierarchies cgroup2's controllers are not handed down to containers: its hugetlb limits none then.
+    var limitsHugepages = false
     var hasAppArmor = false
     var hasSELinux = false
     /// Names `CAP_...`, in the kernel's order: what this kernel has and this daemon may give.
@@ -20,6 +22,7 @@ struct SpecHost: Sendable {
 
     init(_ facts: HostFacts) {
         hasUnifiedCgroups = facts.cgroups.layout == .unified
+        limitsHugepages = facts.cgroups.hierarchy(of: "hugetlb").map { $0.isUnified == hasUnifiedCgroups } ?? false
         hasAppArmor = facts.hasAppArmor
         hasSELinux = facts.hasSELinux
         capabilities = Capability.allCases.filter { facts.capabilities & $0.bit != 0 }.map(\.name)

@@ -1,4 +1,6 @@
 import Core
+import LinuxKernel
+import OCIRuntime
 import OCISpec
 import Testing
 
@@ -187,6 +189,33 @@ import Testing
         #expect(spec.linux?.resources?.memory?.swap == nil)
         #expect(spec.process?.oomScoreAdj == 900)
         #expect(spec.linux?.cgroupsPath == "/kubepods/p/ctr1")
+    }
+
+    /// A kubelet names every page size, with 0 for those that a pod does not ask for.
+    @Test func hugePagesThatNobodyCanLimitAreLeftOutWhereTheirLimitIsNone() throws {
+        var fixture = SpecFixture()
+        var limits = LinuxResources()
+        limits.hugepageLimits = [
+            .init(pageSize: "1GB", limit: 0), .init(pageSize: "2MB", limit: 4 << 20), .init(pageSize: "64KB", limit: 0),
+        ]
+        fixture.config.resources = limits
+        #expect(try fixture.build().linux?.resources?.hugepageLimits?.map(\.pageSize) == ["2MB"])
+        fixture.host.limitsHugepages = true
+        #expect(try fixture.build().linux?.resources?.hugepageLimits?.map(\.pageSize) == ["1GB", "2MB", "64KB"])
+    }
+
+    @Test(arguments: [
+        (CgroupLayout.unified, true, true), (.hybrid, true, false), (.hybrid, false, true), (.legacy, false, true),
+    ])
+    func hugePagesAreLimitedWhereTheirControllerReachesContainers(
+        layout: CgroupLayout, isUnified: Bool, limits: Bool
+    ) throws {
+        let hierarchy = CgroupHierarchy(mountpoint: "/c", controllers: ["hugetlb"], isUnified: isUnified)
+        var facts = try HostFacts.detect()
+        facts.cgroups = CgroupHost(layout: layout, hierarchies: [hierarchy])
+        #expect(SpecHost(facts).limitsHugepages == limits)
+        facts.cgroups = CgroupHost(layout: layout, hierarchies: [])
+        #expect(!SpecHost(facts).limitsHugepages)
     }
 
     @Test func aPrivilegedContainerHasEverything() throws {
