@@ -62,6 +62,7 @@ extension Runtime_V1_ContainerStatus {
             message = exit.message
         }
         image = Runtime_V1_ImageSpec(container.config.image)
+        if let name = container.imageName { image.image = name }
         imageRef = container.imageReference
         imageID = container.imageID
         labels = container.labels

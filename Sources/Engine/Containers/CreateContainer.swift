@@ -53,7 +53,8 @@ extension Engine {
         let execution = image.config.config ?? ImageConfig.Execution()
         let container = Container(
             id: id, podID: pod.id, podMetadata: pod.config.metadata, config: config, imageID: image.id.description,
-            imageReference: image.digests.first ?? image.id.description, logPath: try Self.logPath(config, in: pod),
+            imageReference: image.digests.first ?? image.id.description,
+            imageName: images.name(of: image, askedFor: config.image), logPath: try Self.logPath(config, in: pod),
             createdAt: WallClock.now(), state: .creating, resources: config.resources ?? LinuxResources(),
             stopSignal: try config.stopSignal ?? Self.stopSignal(of: execution), cgroup: self.cgroup(of: id, in: pod),
             warnings: [])

@@ -58,6 +58,13 @@ extension ImageService {
         return candidates
     }
 
+    /// The name by which a container of `image` is shown: the one that was asked for, where the image has it.
+    func name(of image: ImageStatus, askedFor request: ImageRequest) -> String {
+        let names = image.tags + image.digests
+        let wanted = [request.userSpecifiedImage, request.image].filter { !$0.isEmpty }.flatMap(spellings)
+        return wanted.first(where: names.contains) ?? names.first ?? request.image
+    }
+
     /// The names under which `reference` may be stored: as it is, and completed as Docker does.
     func spellings(of reference: String) -> [String] {
         guard let parsed = try? policy.reference(reference) else { return [reference] }

@@ -10,6 +10,8 @@ public struct Container: Codable, Sendable {
     public let imageID: String
     /// A repository digest of the image where there is one, else its ID.
     public let imageReference: String
+    /// A name of the image, for people: a kubelet asks for images by ID. `nil` in records of before there was one.
+    public internal(set) var imageName: String?
     /// Absolute path of the log file; empty for no log.
     public let logPath: String
     /// Nanoseconds since the epoch.

@@ -88,6 +88,22 @@ final class ImageServiceFixture {
         #expect(image.config.config?.env == ["TEXT=one"])
     }
 
+    /// A kubelet asks for a container's image by ID, and tells beside it what the pod says.
+    @Test func aContainersImageIsShownByTheNameThatWasAskedFor() async throws {
+        let fixture = try await ImageServiceFixture()
+        _ = try await fixture.build("docker.io/library/box:a", text: "one")
+        let image = try await fixture.build("docker.io/library/box:b", text: "one")
+        let id = "\(image.id)"
+        func shown(_ request: ImageRequest) -> String { fixture.images.name(of: image, askedFor: request) }
+        #expect(shown(ImageRequest(image: id, userSpecifiedImage: "box:b")) == "docker.io/library/box:b")
+        #expect(shown(ImageRequest(image: "box:a")) == "docker.io/library/box:a")
+        // A name that the image has not (any more) is not told of it.
+        #expect(image.tags.contains(shown(ImageRequest(image: id, userSpecifiedImage: "box:c"))))
+        var nameless = image
+        nameless.tags = []
+        #expect(fixture.images.name(of: nameless, askedFor: ImageRequest(image: id)) == id)
+    }
+
     @Test func removingAnImageRemovesAllItsNamesAndBytes() async throws {
         let fixture = try await ImageServiceFixture()
         let image = try await fixture.build("docker.io/library/box:1", text: "one")

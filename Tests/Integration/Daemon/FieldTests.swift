@@ -58,6 +58,13 @@ internal import Testing
             }
             #expect(mount.image.imageRef == image.id)
             #expect(mount.imageSubPath == "bin")
+            // A kubelet names the image by its ID.
+            let byID = try await daemon.startContainer(
+                daemon.containerConfiguration("by-id", ["/bin/sleep", "1000"]) {
+                    $0.image.image = image.id
+                    $0.image.userSpecifiedImage = Daemon.image
+                }, in: pod, config)
+            #expect(try await daemon.status(of: byID).image.image == Daemon.image)
         }
     }
 
