@@ -223,6 +223,10 @@ extension Engine {
             removeStranger(layout.container(id))
             try? await images.removeRootFS(containerID: id)
         }
+        for id in strangers(in: volumes, registry.containers().map(\.id)) {
+            logger.notice("removing volumes of a container that no record knows", metadata: ["container": "\(id)"])
+            try? removeVolumes(of: id)
+        }
         for id in pods {
             logger.notice("removing a pod that no record knows", metadata: ["pod": "\(id)"])
             removeStranger(layout.pod(id))

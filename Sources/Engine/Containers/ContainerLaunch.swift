@@ -10,7 +10,7 @@ extension Engine {
     /// Looks up what the specification of a container takes from host and pod, and builds it.
     func specification(
         of container: Container, in pod: PodSandbox, execution: ImageConfig.Execution, user: ContainerUser,
-        home: String, images: [Int: FilePath]
+        home: String, images: [Int: FilePath], volumes: [ImageVolume]
     ) throws -> RuntimeSpec {
         let security = container.config.security
         let cdi = try CDIRegistry(directories: configuration.cdiDirectories).edits(
@@ -41,6 +41,7 @@ extension Engine {
         builder.devices = try HostDevices.resolve(container.config) + cdi.hostDevices()
         builder.cdi = cdi
         builder.imageMounts = images
+        builder.volumes = volumes
         builder.passedAnnotations = configuration.passedAnnotations
         var spec = try builder.build()
         let annotations = pod.config.annotations.merging(container.config.annotations) { $1 }

@@ -79,11 +79,13 @@ extension Engine {
             try Failpoint.reach("container.create.rootfs")
             let resolver = UserResolver(files: LayeredFiles(layers: rootFS.readableLayers))
             let user = try resolver.resolve(config.security, imageUser: execution.user ?? "")
-            let volumes = try await mountImages(of: container, in: pod)
+            let mountedImages = try await mountImages(of: container, in: pod)
             try Failpoint.reach("container.create.images")
+            let volumes = try await makeVolumes(of: container, image: execution, rootFS: rootFS)
+            try Failpoint.reach("container.create.volumes")
             let unadjusted = try specification(
                 of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid),
-                images: volumes.mapValues(\.path))
+                images: mountedImages.mapValues(\.path), volumes: volumes)
             rollback.onFailure("tell the plugins") {
                 await self.plugins.containerStopped(container, in: pod)
                 await self.plugins.containerRemoved(container, in: pod)
@@ -113,8 +115,9 @@ extension Engine {
             }
             let made = try registry.updateContainer(id) {
                 $0.user = user
-                if !volumes.isEmpty {
-                    $0.mountedImages = Dictionary(uniqueKeysWithValues: volumes.map { ("\($0.key)", $0.value.id) })
+                if !mountedImages.isEmpty {
+                    $0.mountedImages = Dictionary(
+                        uniqueKeysWithValues: mountedImages.map { ("\($0.key)", $0.value.id) })
                 }
                 $0.process = ProcessIdentity(pid: launched.pid, startTime: launched.startTime)
                 $0.monitor = ProcessStatus.read(launched.monitorPID).map {

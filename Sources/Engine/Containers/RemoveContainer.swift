@@ -51,6 +51,7 @@ extension Engine {
         } catch {
             throw BerthError(.internal, "could not remove \(layout.container(container.id))", cause: error)
         }
+        try removeVolumes(of: container.id)
         try Failpoint.reach("container.dismantle.files")
         try await images.removeRootFS(containerID: container.id)
         try Failpoint.reach("container.dismantle.rootfs")

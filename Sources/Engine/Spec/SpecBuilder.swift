@@ -28,6 +28,8 @@ struct SpecBuilder {
     var passedAnnotations: [String] = []
     /// What is bound for each mount of an image, by the mount's index.
     var imageMounts: [Int: FilePath] = [:]
+    /// What the image declares and nothing else is mounted on.
+    var volumes: [ImageVolume] = []
 
     func build() throws -> RuntimeSpec {
         var spec = RuntimeSpec()
@@ -203,11 +205,24 @@ struct SpecBuilder {
         }
         let added = try cdi.specificationMounts()
         let taken = Set((asked + added).map(\.destination))
-        let all = (standardMounts() + podFiles()).filter { !taken.contains($0.destination) } + asked + added
+        let own = (standardMounts() + podFiles()).filter { !taken.contains($0.destination) }
+        let served = taken.union(own.map(\.destination))
+        let declared = volumes.filter { !served.contains($0.destination) }.map(volumeMount)
+        let all = own + declared + asked + added
         // Parents before what is mounted inside them; otherwise in the order given.
         return all.enumerated().sorted { a, b in
             (depth(a.element), a.offset) < (depth(b.element), b.offset)
         }.map(\.element)
+    }
+
+    /// With the ids of the pod's user namespace: what was copied from the image has those of the image.
+    private func volumeMount(_ volume: ImageVolume) -> RuntimeSpec.Mount {
+        var mount = volume.mount
+        if let user = pod.userNamespace {
+            mount.uidMappings = user.uids.map(RuntimeSpec.IDMapping.init)
+            mount.gidMappings = user.gids.map(RuntimeSpec.IDMapping.init)
+        }
+        return mount
     }
 
     private func depth(_ mount: RuntimeSpec.Mount) -> Int {

@@ -24,7 +24,11 @@ struct TreeCopy {
 
     /// - Parameter target: an empty directory.
     static func copy(_ source: FilePath, to target: FilePath) throws {
-        var copy = TreeCopy(source: try .directory(source), target: try .directory(target))
+        try copy(.directory(source), to: target)
+    }
+
+    static func copy(_ source: OwnedDescriptor, to target: FilePath) throws {
+        var copy = TreeCopy(source: source, target: try .directory(target))
         try copy.run()
     }
 
@@ -133,9 +137,9 @@ struct TreeCopy {
             target, name, seconds: status.modifiedSeconds, nanoseconds: status.modifiedNanoseconds)
     }
 
-    /// Labels of the host's own are given anew.
+    /// Labels of the host's own are given anew; overlayfs's words about a layer say nothing of a copy.
     private static func isCopied(_ name: [UInt8]) -> Bool {
         !name.elementsEqual("security.selinux".utf8) && !name.elementsEqual("security.ima".utf8)
-            && !name.elementsEqual("security.evm".utf8)
+            && !name.elementsEqual("security.evm".utf8) && !name.starts(with: "trusted.overlay.".utf8)
     }
 }

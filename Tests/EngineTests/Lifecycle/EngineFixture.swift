@@ -92,19 +92,23 @@ final class EngineFixture: Sendable {
         return (database, engine)
     }
 
-    private func addImage() async throws {
+    /// Adds a busybox image; `change` adds to it.
+    func addImage(
+        _ name: String = image, _ change: (inout RootFSImageBuilder) throws -> Void = { _ in }
+    ) async throws {
         var builder = RootFSImageBuilder(execution: .init(env: ["FROM_IMAGE=yes"], cmd: ["/bin/sh", "-c", "exit 5"]))
         let busybox = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "/bin/busybox")))
         let applets = try await Command.run("/bin/busybox", ["--list-full"]).split(separator: "\n").map(String.init)
         try builder.addBusybox(busybox, applets: applets)
+        try change(&builder)
         let images = engine.images
         let target = try builder.build(into: images.storage.blobs)
         try await images.leases.withLease(namespace: ImageService.criNamespace, for: "test") { scope in
             try await images.adopt(target, scope: scope)
-            try await images.assign(Self.image, to: target, in: scope)
+            try await images.assign(name, to: target, in: scope)
         }
         // Unpacked once, so that the image's layer is no leftover of a test.
-        _ = try await images.prepareRootFS(containerID: "warm", image: Self.image)
+        _ = try await images.prepareRootFS(containerID: "warm", image: name)
         try await images.removeRootFS(containerID: "warm")
     }
 
@@ -142,7 +146,9 @@ final class EngineFixture: Sendable {
     }
 
     func snapshot() throws -> HostSnapshot {
-        try HostSnapshot(of: scratch.appending("run"), scratch.appending("root/snapshots"), mark: mark)
+        try HostSnapshot(
+            of: scratch.appending("run"), scratch.appending("root/snapshots"), scratch.appending("root/volumes"),
+            mark: mark)
     }
 
     /// What was left since `before`. Network links are others': the network here is a fake.
