@@ -64,7 +64,7 @@ struct PodmanFixture: Sendable {
         // podman makes directories for conmon in hierarchies, too, that are not mounted.
         let directories = (try? Files.list("/sys/fs/cgroup")) ?? []
         for path in directories.map({ "/sys/fs/cgroup/\($0)/\(mark)" }) where Files.exists(FilePath(path)) {
-            _ = try? await Program.system("find").run(path, "-depth", "-type", "d", "-delete")
+            _ = try? await Program.system("find").run(path, "-depth", "-delete")
         }
     }
 
