@@ -1,10 +1,13 @@
 // Whole launches in this process: baton, failures, rollback. As root also in namespaces of their own.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -84,8 +87,38 @@ static int play(struct scene *s, struct bl_exit *exit, struct bl_error *error)
     return done;
 }
 
+// Whether this process, of the child's user and with no capability more than it, can read its memory while it is set up.
+// -1 where it does not come so far.
+static int can_look_into_child(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {0};
+    struct scene s;
+    struct bl_error error = {0};
+    Berth__Launch__V1__WaitForStart wait = BERTH__LAUNCH__V1__WAIT_FOR_START__INIT;
+    begin(&s, "");
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(WAIT_FOR_START), &wait);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    bl_launch_init(&s.launch, &s.plan, &s.arena, -1);
+    if (syscall(SYS_capset, &header, none) < 0 || bl_launch_run(&s.launch, &error) < 0 || !s.launch.waiting)
+        return -1;
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/mem", s.launch.child);
+    int memory = open(path, O_RDONLY | O_CLOEXEC), code = errno;
+    bl_launch_abort(&s.launch);
+    return memory >= 0 ? 1 : code == EACCES ? 0 : -1;
+}
+
 static void as_root(void)
 {
+    test_group("launch: who has the child's user cannot look into it before its exec");
+    pid_t looker = fork();
+    if (looker == 0)
+        _exit(can_look_into_child());
+    int status = -1;
+    CHECK(waitpid(looker, &status, 0) == looker && status == 0);
+
     struct scene s;
     struct bl_exit exit = {0};
     struct bl_error error = {0};
