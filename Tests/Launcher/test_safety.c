@@ -1,7 +1,11 @@
 // Guards of steps that trust nothing of what they find: fake procfs files, FIFOs, long lines.
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 #include "harness.h"
 #include "launch.h"
@@ -20,8 +24,43 @@ static int make_folder(const char *name)
     return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+// Where /dev/null is another device, in the root as well: 0 where neither a mask nor a node is made of it, else the number of
+// what was.
+static int trusts_another_device(void)
+{
+    struct bl_error error;
+    struct bl_launch launch = {.root = make_folder("devices"), .host_proc = -1, .null_tree = -1, .mask_tree = -1};
+    Berth__Launch__V1__MaskPath mask = BERTH__LAUNCH__V1__MASK_PATH__INIT;
+    Berth__Launch__V1__MakeNode node = BERTH__LAUNCH__V1__MAKE_NODE__INIT;
+    put_file(launch.root, "secret", "");
+    mkdirat(launch.root, "dev", 0755);
+    mknodat(launch.root, "dev/null", S_IFCHR | 0666, makedev(1, 5));
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("/dev/zero", "/dev/null", NULL, MS_BIND, NULL) < 0)
+        return 9;
+    mask.path = "/secret";
+    if (bl_step_mask_path(&launch, &mask, &error) == 0 || error.code != ENODEV)
+        return 1;
+    node.path = "/dev/null";
+    node.mode = S_IFCHR | 0666;
+    node.major = 1;
+    node.minor = 3;
+    node.bind = true;
+    if (bl_step_make_node(&launch, &node, &error) == 0 || error.code != ENODEV)
+        return 2;
+    return 0;
+}
+
 void test_safety(void)
 {
+    if (geteuid() == 0) {
+        test_group("safety: what has a device's name and is another one is neither mask nor node");
+        pid_t child = fork();
+        if (child == 0)
+            _exit(trusts_another_device());
+        int status = -1;
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
     struct bl_error error;
     struct bl_launch launch = {.root = -1, .host_proc = -1};
 
