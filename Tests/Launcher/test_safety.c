@@ -73,6 +73,15 @@ void test_safety(void)
     mkdirat(launch.host_proc, "thread-self/attr", 0755);
     put_file(launch.host_proc, "thread-self/attr/exec", "");
 
+    test_group("safety: a terminal is of a devpts");
+    struct bl_launch other = {.root = make_folder("terminals"), .host_proc = -1, .sync = -1};
+    Berth__Launch__V1__SetupTerminal terminal = BERTH__LAUNCH__V1__SETUP_TERMINAL__INIT;
+    mkdirat(other.root, "dev", 0755);
+    mkdirat(other.root, "dev/pts", 0755);
+    put_file(other.root, "dev/pts/ptmx", "");
+    CHECK(bl_step_setup_terminal(&other, &terminal, &error) < 0 && error.code == ENODEV);
+    close(other.root);
+
     test_group("safety: a kernel parameter goes to procfs or nowhere");
     Berth__Launch__V1__Sysctl sysctl = BERTH__LAUNCH__V1__SYSCTL__INIT;
     sysctl.name = "kernel/domainname";
