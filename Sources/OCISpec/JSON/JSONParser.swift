@@ -8,9 +8,12 @@ struct JSONSyntaxError: Error {
 /// are errors, and the depth is bounded, so that no input exhausts the stack.
 struct JSONParser {
     static let maximumDepth = 128
+    /// Values of one document: each takes ten times the memory of the shortest text that makes one.
+    static let maximumValues = 500_000
 
     private let bytes: UnsafeBufferPointer<UInt8>
     private var position = 0
+    private var values = 0
 
     static func parse(_ bytes: [UInt8]) throws(JSONSyntaxError) -> JSONValue {
         var result: Result<JSONValue, JSONSyntaxError> = .failure(JSONSyntaxError(offset: 0, problem: "is empty"))
@@ -52,6 +55,8 @@ struct JSONParser {
 
     private mutating func value(depth: Int) throws(JSONSyntaxError) -> JSONValue {
         if depth > Self.maximumDepth { throw problem("is nested deeper than \(Self.maximumDepth)") }
+        values += 1
+        if values > Self.maximumValues { throw problem("has more than \(Self.maximumValues) values") }
         skipSpace()
         switch try peek() {
         case UInt8(ascii: "{"): return try object(depth: depth)

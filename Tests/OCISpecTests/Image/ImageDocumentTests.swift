@@ -1,5 +1,6 @@
 import Core
 import OCISpec
+import TestSupport
 import Testing
 
 struct ImageDocumentTests {
@@ -50,6 +51,45 @@ struct ImageDocumentTests {
         let document = text.replacing("D", with: Self.descriptor).replacing("N", with: Self.digest)
         let error = #expect(throws: BerthError.self) { try decode(document, type) }
         #expect(error?.code == .invalidArgument)
+    }
+
+    /// As large as a document may be, and made of what costs most.
+    static let bombs: [(name: String, says: String, text: @Sendable () -> String)] = [
+        ("numbers", "more than 500000 values", { "[" + repeated("1,") + "1]" }),
+        ("empty arrays", "more than 500000 values", { "[" + repeated("[],") + "[]]" }),
+        ("empty objects", "more than 500000 values", { "[" + repeated("{},") + "{}]" }),
+        ("objects of one member", "more than 500000 values", { "[" + repeated(#"{"":1},"#) + "1]" }),
+        ("depth", "nested deeper than 128", { repeated("[") }),
+        ("depth of objects", "nested deeper than 128", { repeated(#"{"":"#) }),
+        ("one key again and again", "twice in one object", { "{" + repeated(#""k":1,"#) + #""k":1}"# }),
+        (
+            "many keys, one of them twice", "twice in one object",
+            { "{" + (0..<300_000).map { #""k\#($0)":1,"# }.joined() + #""k7":1}"# }
+        ),
+        (
+            "many layers of which none is one", "layers[0]",
+            { #"{"schemaVersion":2,"config":\#(descriptor),"layers":["# + repeated("{},", 1_400_000) + "{}]}" }
+        ),
+        ("a text", "must be", { "\"" + repeated("x") + "\"" }),
+        ("escapes", "must be", { "\"" + repeated(#"\u00e9"#) + "\"" }),
+        ("spaces", "ends too early", { repeated(" ") }),
+    ]
+
+    private static func repeated(_ text: String, _ length: Int = ImageDocument.sizeLimit - 64) -> String {
+        String(repeating: text, count: length / text.utf8.count)
+    }
+
+    @Test("4 MiB of whatever costs most are refused in words, at little memory", arguments: bombs.indices)
+    func costly(index: Int) async throws {
+        let bomb = Self.bombs[index]
+        let bytes = Array(bomb.text().utf8)
+        let growth = try await PeakMemory.growth {
+            let error = #expect(throws: BerthError.self) {
+                try ImageDocument.decode(bytes, mediaType: .imageManifest, what: "x")
+            }
+            #expect(error.map { "\($0)".contains(bomb.says) } == true, "\(bomb.name): \(String(describing: error))")
+        }
+        #expect(growth < 128 << 20, "\(bomb.name): \(growth >> 20) MiB")
     }
 
     @Test("a document beyond 4 MiB is not parsed")
