@@ -120,7 +120,8 @@ let targets: [Target] = [
     command(
         "berth-crictl",
         [
-            "CRIAPI", "Streaming", "SocketTransport", "Terminal", "LinuxKernel", "Core", .grpc, .grpcProtobuf,
+            "CRIAPI", "ContainerdAPI", "Streaming", "SocketTransport", "Terminal", "LinuxKernel", "Core", .grpc,
+            .grpcProtobuf,
             .grpcTransport, .protobuf, .yaml, .system,
         ]),
     command(

@@ -48,6 +48,37 @@ private struct Registry {
 }
 
 @Suite struct RegistryTests {
+    @Test func onATerminalCrictlShowsABarForEachBlob() async throws {
+        try await Daemon.with(image: false) { daemon in
+            try await Registry.with(daemon.scratch) { registry in
+                let archive = daemon.scratch.appending("image.tar").string
+                try await Program.ours("berth-ctr").check(
+                    "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", "box:1", "--output", archive)
+                let reference = "127.0.0.1:\(registry.port)/library/box:1"
+                try await Program.system("skopeo").check(
+                    "copy", "--dest-tls-verify=false", "oci-archive:\(archive)", "docker://\(reference)")
+                let manifest = try await Program.system("skopeo").check(
+                    "inspect", "--raw", "--tls-verify=false", "docker://\(reference)")
+                let digests = manifest.standardOutput.split(separator: "sha256:").dropFirst().map {
+                    String($0.prefix(12))
+                }
+                try #require(digests.count >= 2)
+
+                let crictl = Program.folder.appending("berth-crictl").string
+                let pull = "\(crictl) --runtime-endpoint unix://\(daemon.socket) pull \(reference)"
+                let shown = try await Program.system("env").check("TERM=xterm", "script", "-qec", pull, "/dev/null")
+                    .standardOutput
+                for digest in digests { #expect(shown.contains("  \(digest):"), "\(shown)") }
+                #expect(shown.contains("pulled") && shown.contains("|++++"), "\(shown)")
+                #expect(shown.contains("Image is up to date for sha256:"))
+                // Without a terminal there is nothing but the result.
+                let plain = try await daemon.crictl.check("pull", reference)
+                #expect(plain.standardOutput.hasPrefix("Image is up to date for sha256:"))
+                #expect(plain.standardError == "")
+            }
+        }
+    }
+
     @Test func pulledImageRunsAndIsTheSameByTagDigestAndID() async throws {
         try await Daemon.with(image: false) { daemon in
             try await Registry.with(daemon.scratch) { registry in

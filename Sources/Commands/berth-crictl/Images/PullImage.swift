@@ -42,7 +42,8 @@ struct PullImage: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pull", abstract: "Pull an image from a registry",
         discussion: """
-            CRI tells nothing of a pull's progress; on a terminal the time that has passed is shown.
+            CRI tells nothing of a pull's progress. Berth does so by events: on a terminal there is a bar for each layer; with
+            other runtimes it is the time that has passed.
 
             EXAMPLES:
               berth-crictl pull docker.io/library/nginx:1
@@ -76,26 +77,12 @@ struct PullImage: AsyncParsableCommand {
 
 extension Connection {
     func pullImage(_ request: Runtime_V1_PullImageRequest, within limit: Duration?) async throws -> String {
-        let clock = PullClock.start(request.image.image)
-        defer { clock?.cancel() }
-        return try await doing("pull image \(request.image.image)") {
-            try await images.pullImage(request, options: Session.current.acting(within: limit)).imageRef
-        }
-    }
-}
-
-/// One line on standard error that tells how long the pull has taken; it is gone when the pull ends.
-private enum PullClock {
-    static func start(_ image: String) -> Task<Void, Never>? {
-        let output = TerminalOutput.standardError
-        guard output.isRich else { return nil }
-        let start = ContinuousClock.now
-        return Task {
-            while !Task.isCancelled {
-                output.write("\r\u{1B}[Kpulling \(image) ... \(start.duration(to: .now).components.seconds) s")
-                try? await Task.sleep(for: .milliseconds(500))
+        let pull: @Sendable () async throws -> String = {
+            try await doing("pull image \(request.image.image)") {
+                try await images.pullImage(request, options: Session.current.acting(within: limit)).imageRef
             }
-            output.write("\r\u{1B}[K")
         }
+        guard TerminalOutput.standardError.isRich else { return try await pull() }
+        return try await PullBars(image: request.image.image, events: events).show(pull)
     }
 }

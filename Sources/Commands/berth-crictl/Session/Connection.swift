@@ -1,26 +1,35 @@
 internal import CRIAPI
+internal import ContainerdAPI
 internal import Core
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 private import SocketTransport
 private import Terminal
 
-/// The two services of a CRI runtime, over one connection or two.
+/// The two services of a CRI runtime, over one connection or two, and the events that Berth tells beside them.
 struct Connection: Sendable {
     typealias Transport = HTTP2ClientTransport.Posix
 
     let runtime: Runtime_V1_RuntimeService.Client<Transport>
     let images: Runtime_V1_ImageService.Client<Transport>
+    /// Of containerd's API; other runtimes may not serve it.
+    let events: Containerd_Services_Events_V1_Events.Client<Transport>
 
     /// Connects to the session's sockets for as long as `body` runs.
     static func open<Result: Sendable>(_ body: @Sendable (Connection) async throws -> Result) async throws -> Result {
         let session = Session.current
         return try await client(session.runtimeSocket) { runtime in
             guard session.imageSocket != session.runtimeSocket else {
-                return try await body(Connection(runtime: .init(wrapping: runtime), images: .init(wrapping: runtime)))
+                return try await body(
+                    Connection(
+                        runtime: .init(wrapping: runtime), images: .init(wrapping: runtime),
+                        events: .init(wrapping: runtime)))
             }
             return try await client(session.imageSocket) { images in
-                try await body(Connection(runtime: .init(wrapping: runtime), images: .init(wrapping: images)))
+                try await body(
+                    Connection(
+                        runtime: .init(wrapping: runtime), images: .init(wrapping: images),
+                        events: .init(wrapping: images)))
             }
         }
     }
