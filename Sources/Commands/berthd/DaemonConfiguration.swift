@@ -74,6 +74,7 @@ struct DaemonConfiguration {
         var pinned: [String] = []
         /// The registry of names without one; empty refuses them.
         var shortNames = "docker.io"
+        var concurrentDownloads = RegistryClient.Configuration().concurrentDownloads
         /// Empty for no verification.
         var verifierDirectory = ""
         /// Percent of the disk in use beyond which images go that nothing uses; 0 for never.
@@ -173,6 +174,8 @@ struct DaemonConfiguration {
         result.images.insecureTLS = try images.strings("insecure_tls") ?? []
         result.images.hostsDirectories = try images.strings("hosts_directories") ?? result.images.hostsDirectories
         result.images.logins = try images.string("logins") ?? ""
+        result.images.concurrentDownloads =
+            try images.integer("concurrent_downloads") ?? result.images.concurrentDownloads
         result.images.pinned = try images.strings("pinned") ?? []
         result.images.shortNames = try images.string("short_names") ?? result.images.shortNames
         result.images.verifierDirectory = try images.string("verifier_directory") ?? ""
@@ -232,6 +235,10 @@ struct DaemonConfiguration {
             throw BerthError.invalid(
                 field: "pods.shm_megabytes", value: sharedMemoryMegabytes, rule: "must be from 1 to 1048576")
         }
+        guard (1...1024).contains(images.concurrentDownloads) else {
+            throw BerthError.invalid(
+                field: "images.concurrent_downloads", value: images.concurrentDownloads, rule: "must be from 1 to 1024")
+        }
         guard !streaming.address.isEmpty else {
             throw BerthError.invalid(field: "streaming.address", value: "", rule: "must be an IP address")
         }
@@ -289,6 +296,7 @@ extension DaemonConfiguration.ImageSettings {
         configuration.insecureTLS = Set(insecureTLS)
         configuration.mirrors = mirrors
         configuration.hostsDirectories = hostsDirectories.map { FilePath($0) }
+        configuration.concurrentDownloads = concurrentDownloads
         return configuration
     }
 

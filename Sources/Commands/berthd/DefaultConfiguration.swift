@@ -104,6 +104,9 @@ enum DefaultConfiguration {
         # to ask, in which order, and with which certificates. The first that has one for a registry counts.
         hosts_directories = ["/etc/berth/certs.d", "/etc/containerd/certs.d"]
 
+        # Blobs that are downloaded at once, of all pulls together; of one image it is three.
+        concurrent_downloads = 16
+
         # What docker login or podman login leaves, for pulls that bring no credentials. Empty: such pulls show nobody.
         logins = ""
 

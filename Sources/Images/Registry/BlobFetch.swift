@@ -19,6 +19,11 @@ struct BlobFetch {
             report(blob.size, .exists)
             return
         }
+        try await client.downloads.withPermit { try await download() }
+        report(blob.size, .done)
+    }
+
+    private func download() async throws {
         // What was kept of an earlier try is read again, which may take a while.
         let (content, blob) = (content, blob)
         let writer = try await BlockingWork.run {
@@ -32,7 +37,6 @@ struct BlobFetch {
             if writer.offset > 0 { writer.suspend() } else { writer.abort() }
             throw error
         }
-        report(blob.size, .done)
     }
 
     static func ingestReference(of blob: Descriptor) -> String { "pull-\(blob.digest)" }

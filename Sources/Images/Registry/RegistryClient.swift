@@ -23,6 +23,8 @@ public final class RegistryClient: Sendable {
         public var uploadChunk: Int64?
         /// Blobs of one pull or push that are transferred at once.
         public var concurrentBlobs = 3
+        /// Blobs of all pulls that are transferred at once. Those of a registry that does not answer count too, so it is many.
+        public var concurrentDownloads = 16
         /// Seconds without a byte after which a transfer is given up and tried again.
         public var stallTimeout: Int64 = 60
         /// Bytes a second that a blob has to bring over `stallTimeout`; slower counts as a stall. 0 takes anything.
@@ -51,6 +53,8 @@ public final class RegistryClient: Sendable {
     private let clients: HTTPClients
     /// The same blob wanted by two pulls is fetched once.
     let fetching = KeyedLock<Digest>()
+    /// Of all pulls together.
+    let downloads: Permits
 
     public init(
         configuration: Configuration = .init(),
@@ -58,6 +62,7 @@ public final class RegistryClient: Sendable {
     ) {
         self.configuration = configuration
         self.logger = logger
+        downloads = Permits(configuration.concurrentDownloads)
         clients = HTTPClients(stallTimeout: configuration.stallTimeout)
     }
 

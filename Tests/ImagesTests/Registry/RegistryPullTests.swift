@@ -1,4 +1,5 @@
 internal import Core
+internal import Glibc
 internal import LinuxKernel
 internal import OCISpec
 internal import TestSupport
@@ -291,6 +292,34 @@ struct RegistryPullTests {
         for blob in image.layers + [image.config] {
             #expect(server.requests(to: "\(try Digest.of(blob))").count == 1)
         }
+    }
+
+    @Test("of many pulls at once no more blobs are downloaded at a time than are allowed in all")
+    func manyAtOnce() async throws {
+        let images = try (0..<4).map { _ in try FakeImage(layers: [20_000, 20_000, 20_000]) }
+        let transfers = Crowd()
+        let server = try ScriptedServer { request in
+            let number = Int(request.path.split(separator: "/")[1].dropFirst("box".count)) ?? 0
+            guard request.path.contains("/blobs/") else { return images[number].reply(to: request) }
+            transfers.enter()
+            usleep(30_000)
+            // Before the answer, so that what comes next is never counted too early.
+            transfers.leave()
+            return images[number].reply(to: request)
+        }
+        let content = try TestContent()
+        try await RegistryClient.with({ $0.concurrentDownloads = 2 }) { client in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in images.indices {
+                    group.addTask {
+                        let reference = try ImageReference("\(server.host)/box\(number):v1")
+                        _ = try await client.pull(reference, into: content.store)
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+        #expect(transfers.most == 2)
     }
 
     @Test(
