@@ -153,6 +153,15 @@ extension Syscall {
 }
 
 extension Syscall {
+    /// Makes a file immutable, each block of which the kernel compares with its hash as it reads it (fs-verity,
+    /// Documentation/filesystems/fsverity.rst).
+    ///
+    /// - Parameter file: open for reading, and no other descriptor for writing.
+    /// - Throws: `ENOTTY` or `EOPNOTSUPP` where the filesystem does not have it; `EEXIST` if it is so already.
+    public static func enableVerity(_ file: FileDescriptor) throws(Errno) {
+        try check(berth_enable_verity(file.rawValue))
+    }
+
     /// Attaches a file, opened for reading, to a free loop device, read-only (loop(4)).
     ///
     /// - Returns: the device's path, and a descriptor that keeps it until it is mounted; it goes with its last user.

@@ -183,13 +183,16 @@ struct HostileLayerTests {
 
     /// The whole host is compared once around all of them, since that takes longer than they do, and the files that a layer
     /// could have made after each.
-    @Test("each hostile layer is refused with a clear error and leaves nothing")
-    func refused() async throws {
+    @Test(
+        "each hostile layer is refused with a clear error and leaves nothing",
+        arguments: [SnapshotterKind.overlayfs, .erofs])
+    func refused(kind: SnapshotterKind) async throws {
         let storage = try Storage()
+        let snapshotter = try kind.make(root: storage.snapshotter.root, metadata: InMemorySnapshotMetadata())
         let mark = storage.scratch.path.string
         let before = try HostSnapshot(of: storage.snapshotter.root, "/etc", mark: mark)
         let outside = try Self.outside()
-        let unpacker = ImageUnpacker(content: storage.content, snapshotter: storage.snapshotter)
+        let unpacker = ImageUnpacker(content: storage.content, snapshotter: snapshotter)
         for hostile in Self.corpus {
             var tar = try hostile.tar()
             if hostile.name == "truncated header" { tar.removeLast(1024) }
@@ -263,6 +266,49 @@ struct HostileLayerTests {
         }
         #expect(error?.code == .resourceExhausted, "\(String(describing: error))")
         #expect(try Files.list(storage.snapshotter.root) == [])
+    }
+
+    /// Writes a layer of as many entries as its second argument says, each with a name of its own: a directory, then two empty files.
+    private static let manyEntries = """
+        import gzip, sys, tarfile
+        def template(type, mode):
+            info = tarfile.TarInfo("x" * 24)
+            info.type, info.mode = type, mode
+            block = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+            block[0:24] = bytes(24)
+            block[148:156] = b" " * 8
+            return bytes(block[24:148]), bytes(block[156:]), sum(block)
+        kinds = [template(tarfile.DIRTYPE, 0o755), template(tarfile.REGTYPE, 0o600), template(tarfile.REGTYPE, 0o644)]
+        with gzip.open(sys.argv[1], "wb", 1) as out:
+            for start in range(0, int(sys.argv[2]), 3000):
+                blocks = []
+                for number in range(start, min(start + 3000, int(sys.argv[2]))):
+                    head, tail, total = kinds[number % 3]
+                    name = b"d%09d" % (number // 3) + (b"/file-%d" % (number % 3) if number % 3 else b"")
+                    blocks += [name.ljust(24, b"\\0"), head, b"%06o\\0 " % (total + sum(name)), tail]
+                out.write(b"".join(blocks))
+            out.write(bytes(1024))
+        """
+
+    @Test("very many entries take little memory", arguments: [SnapshotterKind.overlayfs, .erofs])
+    func manyEntries(kind: SnapshotterKind) async throws {
+        let storage = try Storage()
+        let file = storage.scratch.path.appending("layer.gz")
+        try await Command.run("python3", ["-c", Self.manyEntries, file.string, "30000"])
+        let bytes = try Files.read(file, limit: 64 << 20)
+        let layer = Descriptor(
+            mediaType: .layerGzip, digest: try storage.content.write(bytes), size: Int64(bytes.count))
+        let diffID = try await Command.run("sh", ["-c", "gunzip -c \(file) | sha256sum"]).prefix(64)
+        let snapshotter = try kind.make(root: storage.snapshotter.root, metadata: InMemorySnapshotMetadata())
+        let unpacker = ImageUnpacker(content: storage.content, snapshotter: snapshotter)
+        let growth = try await PeakMemory.growth {
+            try await unpacker.unpack(layers: [layer], diffIDs: [try Digest("sha256:\(diffID)")])
+        }
+        #expect(growth < 32 << 20, "\(growth >> 20) MiB")
+        let tree = try #require(try await snapshotter.layerDirectories("sha256:\(diffID)").first)
+        #expect(try Files.list(tree).count == 10_000)
+        #expect(try Files.list(tree.appending("d000009999")) == ["file-1", "file-2"])
+        try await snapshotter.remove("sha256:\(diffID)")
     }
 
     @Test("limits on entries, content and decompressed size hold")

@@ -56,7 +56,7 @@ struct LayerUnpackerTests {
         #expect(try EntryCalls.status(tree.appending("pipe")).permissions == 0o620)
         #expect(try text(tree.pushing(FilePath(String(repeating: "long/", count: 60) + "name"))) == "deep")
         #expect(try text(tree.appending("new\nline")) == "x")
-        #expect(layer.usage.inodes == 60 + 2 + 6)
+        #expect(try TreeUsage.measure(tree).inodes == 60 + 2 + 6)
     }
 
     @Test("whiteouts and opaque directories take overlayfs's form")

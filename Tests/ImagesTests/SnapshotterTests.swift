@@ -1,4 +1,5 @@
 import Core
+import Glibc
 import Images
 import LinuxKernel
 import OCISpec
@@ -198,23 +199,104 @@ struct SnapshotterTests {
         #expect(try await snapshotter.list().count == count)
     }
 
-    @Test("as many layers as overlayfs takes are mounted, and one more is refused in words")
+    /// user::rwx, user:1000:rwx, group::r-x, mask::rwx, other::---
+    private static let defaultList: [UInt8] =
+        [2, 0, 0, 0] + [1, 0, 7, 0, 255, 255, 255, 255] + [2, 0, 7, 0, 232, 3, 0, 0]
+        + [4, 0, 5, 0, 255, 255, 255, 255] + [16, 0, 7, 0, 255, 255, 255, 255] + [32, 0, 0, 0, 255, 255, 255, 255]
+
+    @Test(
+        "default access control lists, the host's and a lower layer's, change nothing of a layer",
+        arguments: implementations)
+    func accessLists(implementation: Implementation) async throws {
+        let root = try scratch.directory("s")
+        let directory = try OwnedDescriptor.directory(root)
+        try Syscall.fsetxattr(directory.fd, "system.posix_acl_default", Self.defaultList)
+        let content = try ContentStore(root: scratch.path.appending("content"))
+        let tars = [
+            try TestTar.make { tar in
+                try tar.add(
+                    TarEntry(
+                        kind: .directory, path: Array("d".utf8), mode: 0o755,
+                        attributes: [.init(name: Array("system.posix_acl_default".utf8), value: Self.defaultList)]))
+                try tar.file("d/first", mode: 0o644)
+                try tar.file("target", mode: 0o600)
+            },
+            try TestTar.make { tar in
+                // Wants the layer below, so it is unpacked over a mount of that.
+                try tar.hardLink("link", to: "target")
+                try tar.file("d/second", mode: 0o644)
+                try tar.directory("d/sub", mode: 0o755)
+                try tar.file("d/un/described", mode: 0o606)
+                try tar.add(TarEntry(kind: .fifo, path: Array("d/fifo".utf8), mode: 0o644))
+            },
+        ]
+        let layers = try tars.map {
+            Descriptor(mediaType: .layer, digest: try content.write($0), size: Int64($0.count))
+        }
+        let snapshotter = try implementation.make(root)
+        let unpacker = ImageUnpacker(content: content, snapshotter: snapshotter)
+        let top = try #require(try await unpacker.unpack(layers: layers, diffIDs: layers.map(\.digest)))
+        let mounts = try await snapshotter.prepare("c", parent: "\(top)")
+        try await withMount(mounts, in: scratch) { mounted async throws in
+            let list = try await EveryFile.list(mounted)
+            for line in list.split(separator: "\n") where !line.hasPrefix("b'./d' ") {
+                #expect(!line.contains("posix_acl"), "\(line)")
+            }
+            for (name, mode) in [
+                ("d/first", "0o100644"), ("d/second", "0o100644"), ("d/sub", "0o40755"), ("d/un", "0o40755"),
+                ("d/un/described", "0o100606"), ("d/fifo", "0o10644"), ("d", "0o40755"), ("target", "0o100600"),
+            ] { #expect(list.contains("b'./\(name)' \(mode) "), "\(name)") }
+            #expect(list.contains("system.posix_acl_default"))
+        }
+    }
+
+    @Test("twice as many layers as overlayfs takes are mounted, and one more is refused in words")
     func manyLayers() async throws {
         let snapshotter = try OverlaySnapshotter(
             root: scratch.path.appending("s"), metadata: InMemorySnapshotMetadata())
         var stagings: [StagedLayer] = []
-        for number in 0..<501 {
+        for number in 0..<1000 {
             let staging = try await snapshotter.beginLayer()
             try Files.writeAtomically(staging.tree.appending("f\(number)"), [1])
+            // Each deletes what the layer below it has made, also across the border between one overlay and the next.
+            if number > 0, number % 100 == 0 {
+                let tree = try OwnedDescriptor.directory(staging.tree)
+                defer { tree.close() }
+                let name = Array("f\(number - 1)".utf8CString)
+                try EntryCalls.makeNode(tree.fd, name, mode: UInt32(S_IFCHR), major: 0, minor: 0)
+            }
             stagings.append(
                 StagedLayer(
-                    staging, name: "L\(number)", parent: number == 0 ? nil : "L\(number - 1)", usage: SnapshotUsage()))
+                    staging, name: "L\(number)", parent: number == 0 ? nil : "L\(number - 1)"))
         }
         try await snapshotter.commitLayers(stagings)
-        let mounts = try await snapshotter.prepare("c", parent: "L499")
-        #expect(try await names(mounts).count == 500)
-        let error = await #expect(throws: BerthError.self) { _ = try await snapshotter.prepare("d", parent: "L500") }
-        #expect(error.map { "\($0)".contains("has 501 layers, and overlayfs takes at most 500") } == true)
+        for (top, deleted) in [(499, 4), (500, 5), (998, 9)] {
+            let mounts = try await snapshotter.prepare("c\(top)", parent: "L\(top)")
+            let names = Set(try await names(mounts))
+            #expect(names.count == top + 1 - deleted, "\(top)")
+            #expect(!names.contains("f399") && names.contains("f0") && names.contains("f\(top)"))
+        }
+        let view = try await snapshotter.view("v", parent: "L998")
+        #expect(try await names(view).count == 999 - 9)
+        let error = await #expect(throws: BerthError.self) { _ = try await snapshotter.prepare("d", parent: "L999") }
+        #expect(error.map { "\($0)".contains("has 1000 layers, and overlayfs takes at most 999") } == true)
+        // A layer that refers to the lowest of very many is unpacked over a mount of them all.
+        let content = try ContentStore(root: scratch.path.appending("content"))
+        let tar = try TestTar.make { try $0.hardLink("again", to: "f0") }
+        let (blob, staging) = (try content.open(content.write(tar)), try await snapshotter.beginLayer())
+        let lower = try await snapshotter.layerDirectories("L600")
+        _ = try await LayerUnpacker().unpack(blob, mediaType: .layer, into: staging.tree, lower: lower)
+        #expect(try Files.list(staging.tree) == ["again", "f0"])
+        await snapshotter.abandonLayer(staging)
+        // The mount goes with the layer that it is in.
+        #expect(try mounts().count == 1)
+        for key in ["c499", "c500", "c998", "v"] { try await snapshotter.remove(key) }
+        for number in (499..<1000).reversed() { try await snapshotter.remove("L\(number)") }
+        #expect(try mounts().isEmpty)
+    }
+
+    private func mounts() throws -> [MountEntry] {
+        try MountTable.read().filter { $0.target.hasPrefix(scratch.path.string) }
     }
 
     private func expect(_ code: BerthError.Code, _ body: () async throws -> Void) async {

@@ -32,8 +32,12 @@ struct ToolsTests {
             source: source, target: target, type: isOverlay ? type : nil, flags: isOverlay ? .readOnly : .bind,
             data: isOverlay ? options.joined(separator: ",") : nil)
         defer { try? Syscall.umount2(target, .detach) }
-        return try await Command.run(
-            "find", [".", "-printf", "%p %y %m %U:%G %s %l\n"], directory: target.string
+        return try await Self.files(in: target)
+    }
+
+    private static func files(in tree: FilePath) async throws -> [String] {
+        try await Command.run(
+            "find", [".", "-printf", "%p %y %m %U:%G %s %l\n"], directory: tree.string
         ).split(separator: "\n").filter { !$0.hasPrefix(". ") && !$0.contains(" d ") }.map(String.init).sorted()
     }
 
@@ -63,7 +67,7 @@ struct ToolsTests {
         #expect(fromDirectory.first?.target.digest == imported.first?.target.digest)
     }
 
-    @Test("what docker save and skopeo write is imported, also gzipped; what we export, skopeo reads")
+    @Test("what docker save and skopeo write is imported, also gzipped; what we export, skopeo and umoci read")
     func archives() async throws {
         let fixture = try await ImageFixture(below: storage.scratch.path)
         let docker = storage.scratch.appending("docker.tar").string
@@ -97,6 +101,11 @@ struct ToolsTests {
             let image = try #require(try ArchiveImport(content: reread.content).read(from: FilePath(copy)).first)
             #expect(try await tree(reread, image.target, key: "copy") == files)
         }
+        let layout = try storage.scratch.directory("layout")
+        try await Command.run("tar", ["-xf", exported.string, "-C", layout.string])
+        let bundle = storage.scratch.appending("bundle")
+        try await Command.run("umoci", ["unpack", "--image", "\(layout):v2", bundle.string])
+        #expect(try await Self.files(in: bundle.appending("rootfs")) == files)
     }
 
     @Test("podman loads what we export, and what podman saves is imported, in both of its formats")

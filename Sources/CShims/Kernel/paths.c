@@ -1,6 +1,7 @@
 #include "calls.h"
 
 #include <fcntl.h>
+#include <linux/fsverity.h>
 #include <linux/loop.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -72,6 +73,11 @@ long berth_copy_range(int from, int64_t from_offset, int to, int64_t to_offset, 
 
 int64_t berth_next_data(int descriptor, int64_t offset) { return checked(lseek64(descriptor, offset, SEEK_DATA)); }
 int64_t berth_next_hole(int descriptor, int64_t offset) { return checked(lseek64(descriptor, offset, SEEK_HOLE)); }
+
+int berth_enable_verity(int descriptor) {
+    struct fsverity_enable_arg arguments = {.version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256, .block_size = 4096};
+    return (int)checked(ioctl(descriptor, FS_IOC_ENABLE_VERITY, &arguments));
+}
 
 int berth_loop_attach(int backing, int *number) {
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);

@@ -139,7 +139,10 @@ struct Daemon {
         let snapshots = root.appending("snapshots")
         let kind = try configuration.images.snapshotterKind() ?? .automatic(root: snapshots)
         try kind.check(root: snapshots)
-        logger.info("keeping image layers", metadata: ["snapshotter": "\(kind.rawValue)"])
+        let features = try kind.features(root: snapshots).mapValues { Logger.MetadataValue.string($0 ? "yes" : "no") }
+        logger.info(
+            "keeping image layers",
+            metadata: features.merging(["snapshotter": "\(kind.rawValue)"]) { first, _ in first })
         return try ImageService(
             root: root, database: database,
             registry: RegistryClient(configuration: configuration.images.registry(), logger: logger), snapshotter: kind,

@@ -48,7 +48,8 @@ extension ImageService {
         return try await unpacking.withLock("\(scope.namespace) \(chain)") {
             let snapshotter = try storage.snapshotter(scope)
             if try await !snapshotter.unpacked(chain) {
-                let unpacker = ImageUnpacker(content: storage.blobs, snapshotter: snapshotter)
+                let unpacker = ImageUnpacker(
+                    content: storage.blobs, snapshotter: snapshotter, permits: unpackPermits)
                 try await unpacker.unpack(
                     layers: image.layers, diffIDs: image.document.rootfs.diffIDs, arrivals: arrivals)
             }

@@ -1,7 +1,10 @@
-/// The on-disk format of EROFS as far as we write it: uncompressed, blocks of 4096 bytes, extended inodes (Linux 5.4 and newer;
+/// The on-disk format of EROFS as far as we write it: uncompressed, extended inodes (Linux 5.4 and newer;
 /// Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h). All numbers are little-endian.
 enum ErofsFormat {
+    /// What every kernel takes.
     static let blockSize = 4096
+    /// The unit of tar archives, in which their files begin. Linux 6.4 and newer.
+    static let smallBlockSize = 512
     static let superblockOffset = 1024
     static let superblockSize = 128
     static let inodeSize = 64
@@ -23,18 +26,19 @@ enum ErofsFormat {
     /// `feature_compat`: inode times are modification times.
     private static let modificationTimes: UInt32 = 2
 
-    static func superblock(rootNumber: UInt16, inodes: UInt64, blocks: UInt32) -> [UInt8] {
+    static func superblock(of plan: ErofsPlan) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.append(little: UInt32(0xE0F5_E1E2))  // magic
         bytes.append(little: UInt32(0))  // checksum, of which no feature bit speaks
         bytes.append(little: modificationTimes)
-        bytes += [12, 0]  // block size as a power of two, extension slots
-        bytes.append(little: rootNumber)
-        bytes.append(little: inodes)
+        bytes += [UInt8(plan.blockSize.trailingZeroBitCount), 0]  // block size as a power of two, extension slots
+        // The root comes first: its number always fits.
+        bytes.append(little: UInt16(truncatingIfNeeded: plan.number(of: 0)))
+        bytes.append(little: UInt64(plan.nodes.count))
         bytes.append(little: UInt64(0))  // build time: images of the same tree are the same
         bytes.append(little: UInt32(0))
-        bytes.append(little: blocks)
-        bytes.append(little: UInt32(0))  // metadata begins in block 0
+        bytes.append(little: UInt32(truncatingIfNeeded: plan.blocks))
+        bytes.append(little: UInt32(truncatingIfNeeded: plan.metadata / Int64(plan.blockSize)))
         bytes.append(little: UInt32(0))  // no shared attributes
         // No UUID, no name, no incompatible features.
         bytes += [UInt8](repeating: 0, count: superblockSize - bytes.count)
@@ -92,21 +96,31 @@ enum ErofsFormat {
     ///
     /// - Returns: `nil` for more than an inode can have.
     static func attributes(_ attributes: [(name: [UInt8], value: [UInt8])]) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: 12)
+        var bytes: [UInt8] = []
         for (name, value) in attributes {
-            guard let kind = attributePrefixes.first(where: { name.starts(with: $0.prefix) }) else { continue }
-            let rest = name.dropFirst(kind.prefix.count)
-            guard rest.count <= 255, value.count <= 65535 else { return nil }
-            bytes += [UInt8(rest.count), kind.index]
-            bytes.append(little: UInt16(value.count))
-            bytes += rest
-            bytes += value
-            bytes += [UInt8](repeating: 0, count: (4 - bytes.count % 4) % 4)
+            guard add(name, value, to: &bytes) else { return nil }
         }
-        // i_xattr_icount has 16 bits.
-        guard (bytes.count - 12) / 4 < 65535 else { return nil }
-        return bytes.count == 12 ? [] : bytes
+        return bytes
     }
+
+    /// Adds one to what `attributes` made.
+    ///
+    /// - Returns: `false` for more than an inode can have.
+    static func add(_ name: [UInt8], _ value: [UInt8], to attributes: inout [UInt8]) -> Bool {
+        guard let kind = attributePrefixes.first(where: { name.starts(with: $0.prefix) }) else { return true }
+        let rest = name.dropFirst(kind.prefix.count)
+        guard rest.count <= 255, value.count <= 65535 else { return false }
+        if attributes.isEmpty { attributes = [UInt8](repeating: 0, count: attributeHeaderSize) }
+        attributes += [UInt8(rest.count), kind.index]
+        attributes.append(little: UInt16(value.count))
+        attributes += rest
+        attributes += value
+        attributes += [UInt8](repeating: 0, count: (4 - attributes.count % 4) % 4)
+        // i_xattr_icount has 16 bits.
+        return (attributes.count - attributeHeaderSize) / 4 < 65535
+    }
+
+    private static let attributeHeaderSize = 12
 
     // MARK: Directories
 
@@ -126,10 +140,24 @@ enum ErofsFormat {
         var type: FileType
     }
 
+    /// Sorted as the kernel wants them (unsigned bytes), with the two that every directory has.
+    static func withDots(_ names: [[UInt8]]) -> [[UInt8]] {
+        let dots: [[UInt8]] = [[0x2e], [0x2e, 0x2e]]
+        let position = names.firstIndex { !$0.lexicographicallyPrecedes(dots[0]) } ?? names.count
+        var result = Array(names[..<position]) + [dots[0]]
+        // Only a name of "." and a byte below "." can be between the two.
+        let rest = names[position...]
+        let second = rest.firstIndex { !$0.lexicographicallyPrecedes(dots[1]) } ?? rest.endIndex
+        result += rest[..<second]
+        result.append(dots[1])
+        result += rest[second...]
+        return result
+    }
+
     /// A directory's content: blocks of entries in the order of their names, each followed by its names.
     ///
     /// - Parameter entries: sorted by name, with `.` and `..` where they belong.
-    static func directory(_ entries: [DirectoryEntry]) -> [UInt8] {
+    static func directory(_ entries: [DirectoryEntry], blockSize: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         var start = 0
         while start < entries.count {
@@ -156,7 +184,7 @@ enum ErofsFormat {
     }
 
     /// The size of what `directory` makes, without making it.
-    static func directorySize(_ nameLengths: some Sequence<Int>) -> Int {
+    static func directorySize(_ nameLengths: some Sequence<Int>, blockSize: Int) -> Int {
         var blocks = 0
         var used = 0
         for length in nameLengths {

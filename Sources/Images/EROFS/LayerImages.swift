@@ -13,14 +13,19 @@ struct LayerImages: LayerStorage {
     /// Two that need the same layer must not mount it twice.
     private static let mounting = Mutex(())
 
-    static func image(in directory: FilePath) -> FilePath { directory.appending("layer.erofs") }
+    static let name = "layer.erofs"
 
-    func seal(_ directory: FilePath) throws -> SnapshotUsage? {
+    static func image(in directory: FilePath) -> FilePath { directory.appending(name) }
+
+    func seal(_ directory: FilePath) throws {
         let image = Self.image(in: directory)
         // Left by a commit that failed after it.
         do { try EntryCalls.unlink(image) } catch Errno.noSuchFileOrDirectory {}
         try ErofsImage.write(directory.appending("fs"), to: image)
-        return SnapshotUsage(bytes: try EntryCalls.status(image).allocated, inodes: 1)
+    }
+
+    func usage(_ directory: FilePath) throws -> SnapshotUsage {
+        SnapshotUsage(bytes: try EntryCalls.status(Self.image(in: directory)).allocated, inodes: 1)
     }
 
     func tidy(_ directory: FilePath) throws {
@@ -42,10 +47,62 @@ struct LayerImages: LayerStorage {
         }
     }
 
-    static func mount(_ image: FilePath, at target: FilePath) throws(Errno) {
-        let mount: OwnedDescriptor
+    func archiveImage(in directory: FilePath) -> FilePath? {
+        let isSupported = Self.takesArchives.withLock { known in
+            if let known { return known }
+            let verdict = ArchiveImage.isSupported(in: directory)
+            known = verdict
+            return verdict
+        }
+        return isSupported ? Self.image(in: directory) : nil
+    }
+
+    /// Of the kernel.
+    private static let takesArchives = Mutex<Bool?>(nil)
+
+    /// fs-verity, where the filesystem has it: the kernel then refuses to write to the image, and to read what the disk has changed.
+    func protect(_ directory: FilePath) throws {
+        let file = try Syscall.open(Self.image(in: directory), [.readOnly, .noFollow])
+        defer { file.close() }
         do throws(Errno) {
-            mount = try prepare(source: image)
+            try Syscall.enableVerity(file.fd)
+        } catch {
+            // It is there already, or a child that is just being started still has the descriptor that the image was written to.
+            let isHarmless = [EEXIST, ETXTBSY].contains { error == Errno(rawValue: $0) }
+            guard isHarmless || Self.isWithoutVerity(error) else { throw error }
+        }
+    }
+
+    private static func isWithoutVerity(_ error: Errno) -> Bool {
+        error == Errno(rawValue: ENOTTY) || error == Errno(rawValue: EOPNOTSUPP)
+    }
+
+    /// Whether images in `directory` get fs-verity.
+    static func hasVerity(in directory: FilePath) throws -> Bool {
+        let path = directory.appending("probe-\(Identifier.random().prefix(16))")
+        try Syscall.open(path, [.writeOnly, .create, .exclusive, .noFollow], mode: 0o600).close()
+        defer { try? Syscall.unlinkat(path) }
+        let file = try Syscall.open(path, [.readOnly, .noFollow])
+        defer { file.close() }
+        do throws(Errno) {
+            try Syscall.enableVerity(file.fd)
+            return true
+        } catch {
+            guard Self.isWithoutVerity(error) else { throw error }
+            return false
+        }
+    }
+
+    static func mount(_ image: FilePath, at target: FilePath) throws(Errno) {
+        let mount = try prepare(image)
+        defer { mount.close() }
+        try Syscall.moveMount(mount.fd, to: target)
+    }
+
+    /// The image's filesystem, mounted nowhere.
+    static func prepare(_ image: FilePath) throws(Errno) -> OwnedDescriptor {
+        do throws(Errno) {
+            return try prepare(source: image)
         } catch {
             // Before Linux 6.12, or without EROFS_FS_BACKED_BY_FILE, it wants a block device.
             guard error == Errno(rawValue: ENOTBLK) else { throw error }
@@ -53,10 +110,8 @@ struct LayerImages: LayerStorage {
             defer { file.close() }
             let loop = try Syscall.attachLoopDevice(file.fd)
             defer { loop.device.close() }
-            mount = try prepare(source: loop.path)
+            return try prepare(source: loop.path)
         }
-        defer { mount.close() }
-        try Syscall.moveMount(mount.fd, to: target)
     }
 
     private static func prepare(source: FilePath) throws(Errno) -> OwnedDescriptor {

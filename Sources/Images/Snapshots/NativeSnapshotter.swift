@@ -86,9 +86,8 @@ public struct NativeSnapshotter: Snapshotter {
         }
         let directories = directories
         let usage = try await BlockingWork.run {
-            let usage = try TreeUsage.measure(directories.tree(info.id))
             try directories.synchronize()
-            return usage
+            return try TreeUsage.measure(directories.tree(info.id))
         }
         try await metadata.commit(key, as: name, usage: usage, labels: labels, updated: WallClock.nanoseconds)
     }
@@ -123,8 +122,11 @@ public struct NativeSnapshotter: Snapshotter {
     public func commitLayers(_ layers: [StagedLayer]) async throws {
         guard !layers.isEmpty else { return }
         let directories = directories
-        try await BlockingWork.run { try directories.synchronize() }
-        for layer in layers { try await directories.commit(layer, metadata) }
+        let usages = try await BlockingWork.run {
+            try directories.synchronize()
+            return try layers.map { try TreeUsage.measure($0.staging.tree) }
+        }
+        for (layer, usage) in zip(layers, usages) { try await directories.commit(layer, usage, metadata) }
     }
 
     public func abandonLayer(_ staging: LayerStaging) async {

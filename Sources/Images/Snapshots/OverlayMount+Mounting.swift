@@ -4,7 +4,10 @@ internal import LinuxKernel
 public import SystemPackage
 
 extension OverlayMount {
-    /// Mounts the overlay at `target`, with as many layers as overlayfs takes (500): each by itself where the kernel knows
+    /// OVL_MAX_STACK of the kernel.
+    public static let lowerLimit = 500
+
+    /// Mounts the overlay at `target`, with as many layers as overlayfs takes: each by itself where the kernel knows
     /// `lowerdir+` (Linux 6.8), else in one string, by names relative to the directory that they are all in.
     ///
     /// The last changes the calling thread's working directory, which it should not share with others.

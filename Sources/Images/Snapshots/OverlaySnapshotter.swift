@@ -4,8 +4,8 @@ public import SystemPackage
 
 /// Snapshots as overlayfs layers, which are kept as directories (whiteouts are 0:0 character devices) or as EROFS images.
 public struct OverlaySnapshotter: Snapshotter {
-    /// OVL_MAX_STACK of the kernel.
-    static let lowerLimit = 500
+    /// Layers of one snapshot: those of an overlay, one of which is an overlay of the lowest.
+    static let layerLimit = 2 * OverlayMount.lowerLimit - 1
 
     private let directories: SnapshotDirectories
     private let metadata: any SnapshotMetadata
@@ -87,10 +87,10 @@ public struct OverlaySnapshotter: Snapshotter {
         guard chain.first?.kind == .committed else {
             throw BerthError(.failedPrecondition, "parent snapshot \"\(parent)\" is not committed")
         }
-        guard chain.count <= Self.lowerLimit else {
+        guard chain.count <= Self.layerLimit else {
             throw BerthError(
                 .failedPrecondition,
-                "snapshot \"\(parent)\" has \(chain.count) layers, and overlayfs takes at most \(Self.lowerLimit)",
+                "snapshot \"\(parent)\" has \(chain.count) layers, and overlayfs takes at most \(Self.layerLimit)",
                 advice: "set images.snapshotter to native")
         }
         try await open(chain[...])
@@ -99,7 +99,20 @@ public struct OverlaySnapshotter: Snapshotter {
 
     private func open(_ layers: ArraySlice<SnapshotInfo>) async throws {
         let (storage, paths) = (self.layers, layers.map { directories.directory($0.id) })
-        try await BlockingWork.run { for path in paths { try storage.open(path) } }
+        let base = lowest(layers)
+        try await BlockingWork.run {
+            for path in paths { try storage.open(path) }
+            if let base { try base.open() }
+        }
+    }
+
+    /// Of more layers than an overlay takes, those that become one.
+    private func lowest(_ layers: ArraySlice<SnapshotInfo>) -> JoinedLayers? {
+        guard layers.count > OverlayMount.lowerLimit else { return nil }
+        let base = layers.suffix(OverlayMount.lowerLimit)
+        return base.first.map { top in
+            JoinedLayers(directory: directories.directory(top.id), lower: base.map { directories.tree($0.id) })
+        }
     }
 
     private func copyRootMetadata(from source: FilePath, to target: FilePath) throws {
@@ -121,7 +134,12 @@ public struct OverlaySnapshotter: Snapshotter {
 
     private func mounts(_ chain: [SnapshotInfo]) -> SnapshotMounts {
         guard let top = chain.first else { return .bind(source: root, readOnly: true) }
-        let lower = chain.dropFirst().map { directories.tree($0.id).string }
+        let layers = chain.dropFirst()
+        var lower = layers.map { directories.tree($0.id).string }
+        if let base = lowest(layers) {
+            lower.removeLast(base.lower.count)
+            lower.append(base.target.string)
+        }
         let tree = directories.tree(top.id)
         switch (top.kind, lower.count) {
         case (.active, 0): return .bind(source: tree, readOnly: false)
@@ -145,9 +163,10 @@ public struct OverlaySnapshotter: Snapshotter {
         let usage: SnapshotUsage
         do {
             usage = try await BlockingWork.run {
-                let usage = try layers.seal(directory) ?? TreeUsage.measure(directories.tree(info.id))
+                try layers.seal(directory)
+                try layers.protect(directory)
                 try directories.synchronize()
-                return usage
+                return try layers.usage(directory)
             }
         } catch {
             throw SnapshotDirectories.describe(error, "commit snapshot \"\(key)\"")
@@ -192,28 +211,37 @@ public struct OverlaySnapshotter: Snapshotter {
         guard !layers.isEmpty else { return }
         let (directories, storage) = (directories, self.layers)
         // One wait for the disk for all layers together.
-        let sealed = try await BlockingWork.run {
+        let usages = try await BlockingWork.run {
             do {
-                let sealed = try layers.map { layer in
-                    var layer = layer
-                    layer.usage = try storage.seal(layer.staging.directory) ?? layer.usage
-                    // Before the disk is waited for: what is removed now need not be written.
-                    try storage.tidy(layer.staging.directory)
-                    return layer
+                for layer in layers {
+                    let directory = layer.staging.directory
+                    if !layer.isSealed {
+                        try storage.seal(directory)
+                        // Before the disk is waited for: what is removed now need not be written.
+                        try storage.tidy(directory)
+                    }
+                    try storage.protect(directory)
                 }
                 try Failpoint.reach("unpack.sealed")
                 try directories.synchronize()
-                return sealed
+                return try layers.map { try storage.usage($0.staging.directory) }
             } catch {
                 throw SnapshotDirectories.describe(error, "commit \(layers.count) layers")
             }
         }
         try Failpoint.reach("unpack.synced")
-        for layer in sealed { try await directories.commit(layer, metadata) }
+        for (layer, usage) in zip(layers, usages) { try await directories.commit(layer, usage, metadata) }
     }
 
     public func abandonLayer(_ staging: LayerStaging) async {
         _ = try? await BlockingWork.run { try SnapshotDirectories.remove(staging.directory) }
+    }
+
+    public func archiveImage(in staging: LayerStaging) -> FilePath? { layers.archiveImage(in: staging.directory) }
+
+    public func showLayer(_ staging: LayerStaging) async throws {
+        let (storage, directory) = (layers, staging.directory)
+        try await BlockingWork.run { try storage.open(directory) }
     }
 
     public func layerDirectories(_ name: String) async throws -> [FilePath] {
@@ -229,7 +257,7 @@ public struct OverlaySnapshotter: Snapshotter {
 
 extension SnapshotDirectories {
     /// Makes one staged layer, which is durable but for its name, a committed snapshot.
-    func commit(_ layer: StagedLayer, _ metadata: any SnapshotMetadata) async throws {
+    func commit(_ layer: StagedLayer, _ usage: SnapshotUsage, _ metadata: any SnapshotMetadata) async throws {
         if try await metadata.isCommitted(layer.name) {
             _ = try? await BlockingWork.run { try Self.remove(layer.staging.directory) }
             return
@@ -247,7 +275,7 @@ extension SnapshotDirectories {
             try await metadata.insert(
                 SnapshotInfo(
                     id: id, key: layer.name, parent: layer.parent, kind: .committed, labels: layer.labels,
-                    usage: layer.usage, created: now, updated: now))
+                    usage: usage, created: now, updated: now))
         } catch {
             try? Self.remove(directory(id))
             // Somebody else was faster with the same layer, which is as good.

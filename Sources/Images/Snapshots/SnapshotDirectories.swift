@@ -8,6 +8,7 @@ public import SystemPackage
 ///     ROOT/N/fs           the tree; of a layer kept as an image, where that is mounted
 ///     ROOT/N/work         overlayfs's work directory, of active snapshots only
 ///     ROOT/N/layer.erofs  a layer kept as an image
+///     ROOT/N/joined       of the topmost of very many layers that are mounted as one: where that is
 ///     ROOT/new-X/         being made; renamed to N when whole
 ///
 /// A directory exists before its row, and goes before the tombstone that its row has become: a crash leaves directories
@@ -35,6 +36,11 @@ public struct SnapshotDirectories: Sendable {
         let tree = directory.appending("fs")
         do {
             try EntryCalls.makeDirectory(directory, mode: 0o700)
+            let outer = try OwnedDescriptor.directory(directory)
+            defer { outer.close() }
+            // What is made in it has the modes that it is given, whatever default access control list the root has.
+            try EntryCalls.removeAccessLists(outer.fd, [0x2e, 0])
+            try EntryCalls.setPermissions(outer.fd, 0o700)
             try EntryCalls.makeDirectory(tree, mode: 0o755)
             let opened = try OwnedDescriptor.directory(tree)
             defer { opened.close() }
@@ -99,8 +105,9 @@ public struct SnapshotDirectories: Sendable {
 
     /// Removes a snapshot's directory, with the image that may be mounted in it.
     static func remove(_ directory: FilePath) throws(Errno) {
-        let tree = directory.appending("fs")
-        while isMountPoint(tree, in: directory) { try Syscall.umount2(tree, [.detach, .noFollow]) }
+        for path in [JoinedLayers.target(in: directory), directory.appending("fs")] {
+            while isMountPoint(path, in: directory) { try Syscall.umount2(path, [.detach, .noFollow]) }
+        }
         try EntryCalls.removeTree(directory)
     }
 

@@ -39,6 +39,11 @@ public protocol Snapshotter: Sendable {
     ///
     /// - Parameter below: in the form `whole`, the tree of the layer below, which is copied.
     func beginLayer(over below: FilePath?) async throws -> LayerStaging
+    /// Where the layer may become an EROFS image while its archive is read, with nothing unpacked; `nil` where it has to become a
+    /// tree.
+    func archiveImage(in staging: LayerStaging) -> FilePath?
+    /// Makes `staging.tree` show a layer that became an image.
+    func showLayer(_ staging: LayerStaging) async throws
     /// Makes what was unpacked committed snapshots, in order, each durable before its row says that it exists. A layer
     /// whose name exists already is thrown away, and the existing one stays.
     func commitLayers(_ layers: [StagedLayer]) async throws
@@ -52,6 +57,10 @@ public protocol Snapshotter: Sendable {
 }
 
 extension Snapshotter {
+    public func archiveImage(in staging: LayerStaging) -> FilePath? { nil }
+
+    public func showLayer(_ staging: LayerStaging) async throws {}
+
     public func beginLayer() async throws -> LayerStaging { try await beginLayer(over: nil) }
 
     public func prepare(_ key: String, parent: String?) async throws -> SnapshotMounts {
@@ -228,16 +237,14 @@ public struct StagedLayer: Hashable, Sendable {
     public var staging: LayerStaging
     public var name: String
     public var parent: String?
-    public var usage: SnapshotUsage
     public var labels: [String: String]
+    /// It is in its final form already.
+    var isSealed = false
 
-    public init(
-        _ staging: LayerStaging, name: String, parent: String?, usage: SnapshotUsage, labels: [String: String] = [:]
-    ) {
+    public init(_ staging: LayerStaging, name: String, parent: String?, labels: [String: String] = [:]) {
         self.staging = staging
         self.name = name
         self.parent = parent
-        self.usage = usage
         self.labels = labels
     }
 }

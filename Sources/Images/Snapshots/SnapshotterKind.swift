@@ -49,6 +49,19 @@ public enum SnapshotterKind: String, Sendable, Hashable, CaseIterable {
         }
     }
 
+    /// What the daemon says of it at its start.
+    ///
+    /// - Parameter root: as in `check`, which has passed.
+    public func features(root: FilePath) throws -> [String: Bool] {
+        guard self == .erofs else { return [:] }
+        let scratch = try SnapshotDirectories(root: root).stage().directory
+        defer { try? SnapshotDirectories.remove(scratch) }
+        return [
+            "fs-verity": try LayerImages.hasVerity(in: scratch),
+            "archives-as-data": LayerImages().archiveImage(in: scratch) != nil,
+        ]
+    }
+
     private func attempt(_ root: FilePath) throws {
         guard self != .native else { return }
         let scratch = try SnapshotDirectories(root: root).stage()
@@ -59,7 +72,7 @@ public enum SnapshotterKind: String, Sendable, Hashable, CaseIterable {
         }
         if self == .erofs {
             let images = LayerImages()
-            _ = try images.seal(directory)
+            try images.seal(directory)
             try images.open(directory)
         }
         let merged = directory.appending("merged")

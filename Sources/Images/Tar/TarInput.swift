@@ -30,6 +30,8 @@ final class TarInput {
 
     private let source: any ChunkSource
     private var chunk = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Where `chunk` ends in the stream.
+    private var chunkEnd: Int64 = 0
     private let scratch = UnsafeMutablePointer<UInt8>.allocate(capacity: TarHeader.blockSize)
 
     init(_ source: any ChunkSource) {
@@ -37,6 +39,9 @@ final class TarInput {
     }
 
     deinit { scratch.deallocate() }
+
+    /// How much of the stream has been handed out.
+    var offset: Int64 { chunkEnd - Int64(chunk.count) }
 
     /// The next 512 bytes, valid until the next call of any method; `nil` if the stream has ended.
     func nextBlock() throws -> TarHeader.Block? {
@@ -83,6 +88,7 @@ final class TarInput {
             return false
         }
         chunk = next
+        chunkEnd += Int64(next.count)
         return true
     }
 }

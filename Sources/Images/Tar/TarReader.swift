@@ -68,6 +68,9 @@ final class TarReader {
         }
     }
 
+    /// Where in the archive what is left of the current entry's content begins.
+    var contentOffset: Int64 { input.offset }
+
     /// Delivers the rest of the current entry's content in pieces, each valid only during the call.
     func readContent(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
         while unread > 0 {

@@ -28,18 +28,25 @@ public final class ImageUnpacker: Sendable {
     private let snapshotter: any Snapshotter
     private let unpacker: LayerUnpacker
     private let parallelism: Int
+    private let permits: Permits
     private let chains = KeyedLock<Digest>()
 
-    /// - Parameter parallelism: layers being unpacked at the same time; each takes about 5 MiB of memory.
+    /// - Parameters:
+    ///   - parallelism: layers of one image being unpacked at the same time; each takes about 5 MiB of memory.
+    ///   - permits: bound the layers of all images together.
     public init(
         content: ContentStore, snapshotter: any Snapshotter, unpacker: LayerUnpacker = LayerUnpacker(),
-        parallelism: Int = 3
+        parallelism: Int = 3, permits: Permits = Permits(ImageUnpacker.layersAtOnce)
     ) {
         self.content = content
         self.snapshotter = snapshotter
         self.unpacker = unpacker
         self.parallelism = max(1, parallelism)
+        self.permits = permits
     }
+
+    /// Layers of all images together. One that waits for its download counts too, so it is more than there are cores.
+    public static let layersAtOnce = 12
 
     /// Unpacks what is not there yet. Two calls for the same chain do it once.
     ///
@@ -118,11 +125,16 @@ public final class ImageUnpacker: Sendable {
             for item in staged {
                 let layer = layers[item.index]
                 let unpacked = try await complete(item, layer, lower)
+                var commit = StagedLayer(
+                    stagings[item.index], name: layer.chainID.description, parent: below?.description,
+                    labels: labels)
+                commit.isSealed = unpacked.isImage
+                commits.append(commit)
+                if unpacked.isImage, item.index + 1 < layers.count {
+                    // The next one may have to look something up in it.
+                    try await snapshotter.showLayer(stagings[item.index])
+                }
                 lower.insert(stagings[item.index].tree, at: 0)
-                commits.append(
-                    StagedLayer(
-                        stagings[item.index], name: layer.chainID.description, parent: below?.description,
-                        usage: unpacked.usage, labels: labels))
                 below = layer.chainID
             }
             try await snapshotter.commitLayers(commits)
@@ -146,13 +158,11 @@ public final class ImageUnpacker: Sendable {
                 let staging = try await snapshotter.beginLayer(over: tree)
                 commits.append(
                     StagedLayer(
-                        staging, name: layer.chainID.description, parent: below?.description, usage: SnapshotUsage(),
-                        labels: labels))
+                        staging, name: layer.chainID.description, parent: below?.description, labels: labels))
                 do {
-                    let unpacked = try await unpacker.unpackInPlace(
+                    _ = try await unpacker.unpackInPlace(
                         .blob(open(layer.descriptor)), mediaType: layer.descriptor.mediaType, into: staging.tree,
                         expecting: layer.diffID)
-                    commits[commits.count - 1].usage = unpacked.usage
                 } catch {
                     throw self.naming(layer, error)
                 }
@@ -174,9 +184,8 @@ public final class ImageUnpacker: Sendable {
             var results: [Staged] = []
             for index in layers.indices {
                 if index >= parallelism, let done = try await group.next() { results.append(done) }
-                let layer = layers[index]
-                let tree = stagings[index].tree
-                group.addTask { try await self.begin(layer, index, in: tree, arrivals) }
+                let (layer, staging) = (layers[index], stagings[index])
+                group.addTask { try await self.begin(layer, index, in: staging, arrivals) }
             }
             for try await done in group { results.append(done) }
             return results.sorted { $0.index < $1.index }
@@ -184,31 +193,34 @@ public final class ImageUnpacker: Sendable {
     }
 
     private func begin(
-        _ layer: Layer, _ index: Int, in tree: FilePath, _ arrivals: BlobArrivals?
+        _ layer: Layer, _ index: Int, in staging: LayerStaging, _ arrivals: BlobArrivals?
     ) async throws -> Staged {
         guard let arrivals, let incoming = try await arrivals.incoming(layer.descriptor.digest) else {
-            return try await begin(layer, index, in: tree) { .blob(try open(layer.descriptor)) }
+            return try await begin(layer, index, in: staging) { .blob(try open(layer.descriptor)) }
         }
         do {
-            return try await begin(layer, index, in: tree) { .incoming(incoming) }
+            return try await begin(layer, index, in: staging) { .incoming(incoming) }
         } catch {
             // What the bytes were is known when they are verified: the transfer's own failure tells more.
             try await arrivals.whole(layer.descriptor.digest)
             guard (error as? BerthError)?.code == .aborted else { throw error }
             // The transfer was started again, from another host perhaps, and what had been read of it is void.
-            try await unpacker.clear(tree)
-            return try await begin(layer, index, in: tree) { .blob(try open(layer.descriptor)) }
+            try await unpacker.clear(staging.tree)
+            return try await begin(layer, index, in: staging) { .blob(try open(layer.descriptor)) }
         }
     }
 
     private func begin(
-        _ layer: Layer, _ index: Int, in tree: FilePath, _ source: () throws -> LayerSource
+        _ layer: Layer, _ index: Int, in staging: LayerStaging, _ source: () throws -> LayerSource
     ) async throws -> Staged {
         do {
             let job = try UnpackJob.make(
-                source: source(), mediaType: layer.descriptor.mediaType, tree: tree, diffID: layer.diffID,
+                source: source(), mediaType: layer.descriptor.mediaType, tree: staging.tree, diffID: layer.diffID,
                 limits: unpacker.limits, decompressedLimit: unpacker.decompressedLimit)
-            return Staged(index: index, job: job, begun: try await unpacker.begin(job))
+            let image = snapshotter.archiveImage(in: staging)
+            return try await permits.withPermit {
+                Staged(index: index, job: job, begun: try await unpacker.begin(job, image: image))
+            }
         } catch {
             throw self.naming(layer, error)
         }

@@ -11,7 +11,8 @@ public struct UnpackedLayer: Sendable {
     public let diffID: Digest
     /// Size of the uncompressed layer in bytes.
     public let tarSize: Int64
-    public let usage: SnapshotUsage
+    /// It is an EROFS image already, not a tree.
+    var isImage = false
 }
 
 /// Where a layer's bytes come from.
@@ -93,7 +94,14 @@ public struct LayerUnpacker: Sendable {
     }
 
     /// The first half of `unpack` for a layer whose parents are not there yet.
-    func begin(_ job: UnpackJob) async throws -> BegunLayer {
+    ///
+    /// - Parameter image: where the layer may become an EROFS image without being unpacked.
+    func begin(_ job: UnpackJob, image: FilePath? = nil) async throws -> BegunLayer {
+        if let image {
+            do {
+                return try await job.run { .image(try job.writeImage(image)) }
+            } catch is LayerNeedsTree {}
+        }
         do {
             return try await job.run { BegunLayer.written(try job.write(job.tree, form: .overlayUpper)) }
         } catch let problem as LayerNeedsParents {
@@ -105,9 +113,15 @@ public struct LayerUnpacker: Sendable {
     func complete(_ job: UnpackJob, _ begun: BegunLayer, lower: [FilePath], blob: () throws -> BlobReader) async throws
         -> UnpackedLayer
     {
-        let reason: BerthError
+        var reason: BerthError?
         switch begun {
         case .needsParents(let problem): reason = problem
+        case .image(let image):
+            do {
+                return try await job.run { try job.complete(image, lower) }
+            } catch let problem as LayerNeedsParents {
+                reason = problem.reason
+            } catch is LayerNeedsTree {}
         case .written:
             do {
                 return try await job.run {
@@ -118,7 +132,7 @@ public struct LayerUnpacker: Sendable {
                 reason = problem.reason
             }
         }
-        guard !lower.isEmpty else { throw reason }
+        if lower.isEmpty, let reason { throw reason }
         let again = try job.again(with: .blob(blob()))
         return try await again.run {
             try again.emptyTree()
@@ -131,6 +145,7 @@ enum BegunLayer: @unchecked Sendable {
     /// The writer is used by one thread after the other, never by two at a time.
     case written(TreeWriter)
     case needsParents(BerthError)
+    case image(ArchiveImage)
 
     func settle(over lower: LowerLayers) throws {
         if case .written(let writer) = self { try writer.settle(over: lower) }
@@ -197,27 +212,66 @@ final class UnpackJob: Sendable {
     }
 
     func write(_ target: FilePath, form: TreeWriter.Form) throws -> TreeWriter {
+        let writer = try TreeWriter(tree: target, form: form)
+        try read(to: target) { entry, reader in try writer.write(entry, from: reader) }
+        try writer.finish()
+        return writer
+    }
+
+    /// - Throws: `LayerNeedsTree`; there is no image then.
+    func writeImage(_ path: FilePath) throws -> ArchiveImage {
+        let image = try ArchiveImage(path)
+        do {
+            try read(to: path.removingLastComponent(), keeping: image) { entry, reader in
+                try image.add(entry, at: reader.contentOffset)
+            }
+            return image
+        } catch let error as Errno {
+            image.remove()
+            throw SnapshotDirectories.describe(error, "write EROFS image \(path)")
+        } catch {
+            image.remove()
+            throw error
+        }
+    }
+
+    func complete(_ image: ArchiveImage, _ lower: [FilePath]) throws -> UnpackedLayer {
+        do {
+            try image.settle(over: LowerLayers(lower))
+            try image.finish()
+            var layer = try result()
+            layer.isImage = true
+            return layer
+        } catch let error as Errno {
+            image.remove()
+            throw SnapshotDirectories.describe(error, "write EROFS image \(image.path)")
+        } catch {
+            image.remove()
+            throw error
+        }
+    }
+
+    /// Hands out each entry of the layer, which is decompressed on a thread of its own; checks its digest at the end.
+    private func read(
+        to target: FilePath, keeping image: ArchiveImage? = nil, _ body: (TarEntry, TarReader) throws -> Void
+    ) throws {
         let source = source
         let compression = compression
         let chunks = try ThreadedChunks { try compression.decompress(source.open()) }
         defer { chunks.cancel() }
-        let hashing = HashingChunks(
-            LimitedChunks(chunks, limit: decompressedLimit, disk: DiskGuard(target, try .directory(target))),
-            algorithm: diffID?.algorithm ?? .sha256)
+        let limited = LimitedChunks(chunks, limit: decompressedLimit, disk: DiskGuard(target, try .directory(target)))
+        let hashing = HashingChunks(image?.keeping(limited) ?? limited, algorithm: diffID?.algorithm ?? .sha256)
         let reader = TarReader(hashing, limits: limits)
-        let writer = try TreeWriter(tree: target, form: form)
         while let entry = try reader.next() {
             guard !cancelled.load(ordering: .relaxed) else { throw CancellationError() }
-            try writer.write(entry, from: reader)
+            try body(entry, reader)
         }
-        try writer.finish()
         let digest = try hashing.hasher.digest()
         if let diffID, diffID != digest {
             throw BerthError(.dataLoss, "layer has diffID \(digest), but the image's config names \(diffID)")
         }
         let size = hashing.hasher.count
         measured.withLock { $0 = (digest, size) }
-        return writer
     }
 
     func writeInPlace() throws -> UnpackedLayer {
@@ -238,8 +292,7 @@ final class UnpackJob: Sendable {
 
     func result() throws -> UnpackedLayer {
         guard let measured = measured.withLock({ $0 }) else { throw CancellationError() }
-        return UnpackedLayer(
-            diffID: measured.diffID, tarSize: measured.size, usage: try TreeUsage.measure(tree))
+        return UnpackedLayer(diffID: measured.diffID, tarSize: measured.size)
     }
 
     func isTreeFilled() throws -> Bool {

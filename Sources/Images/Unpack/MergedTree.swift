@@ -14,12 +14,18 @@ enum MergedTree {
         let work = directory.appending("work")
         let target = directory.appending("merged")
         for path in [directory, work, target] { try EntryCalls.makeDirectory(path, mode: 0o700) }
-        defer { try? EntryCalls.removeTree(directory) }
+        defer { try? SnapshotDirectories.remove(directory) }
         do {
             try Syscall.unshareFilesystemState()
             try Syscall.unshare(.mount)
             try Syscall.mount(source: nil, target: "/", type: nil, flags: [.private, .recursive])
-            let overlay = OverlayMount(lower: lower.map(\.string), upper: tree.string, work: work.string)
+            var layers = lower
+            if lower.count > OverlayMount.lowerLimit {
+                let base = JoinedLayers(directory: directory, lower: Array(lower.suffix(OverlayMount.lowerLimit)))
+                try base.open()
+                layers = lower.dropLast(base.lower.count) + [base.target]
+            }
+            let overlay = OverlayMount(lower: layers.map(\.string), upper: tree.string, work: work.string)
             try overlay.mount(at: target)
         } catch {
             throw BerthError(.internal, "mount \(lower.count) layers to unpack another one over them", cause: error)

@@ -98,10 +98,11 @@ final class TreeWriter {
             try EntryCalls.open(parent, name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
         }
         defer { _ = Glibc.close(file.rawValue) }
+        if form == .merged { try EntryCalls.removeAccessLists(parent, name) }
         try writeContent(of: entry, to: file, from: reader)
         if needsOwner(entry) { try EntryCalls.setOwner(file, owner: entry.owner, group: entry.group) }
         try setAttributes(of: entry) { try EntryCalls.setAttribute(file, $0, $1) }
-        if special || entry.mode & umask != 0 { try EntryCalls.setPermissions(file, entry.mode) }
+        if special || form == .merged || entry.mode & umask != 0 { try EntryCalls.setPermissions(file, entry.mode) }
         try EntryCalls.setTimes(
             file, seconds: entry.modifiedSeconds, nanoseconds: entry.modifiedNanoseconds)
         if entry.size >= 1 << 20 { EntryCalls.startWriteback(file, from: 0, count: 0) }
@@ -191,20 +192,27 @@ final class TreeWriter {
             try EntryCalls.makeNode(
                 parent, name, mode: type | entry.mode & 0o777, major: entry.deviceMajor, minor: entry.deviceMinor)
         }
+        if form == .merged { try EntryCalls.removeAccessLists(parent, name) }
         try setMetadata(entry, parent, name, mode: entry.mode)
     }
 
     func makeDirectory(_ parent: FileDescriptor, _ name: [CChar], _ path: LayerPath) throws {
         do {
-            try EntryCalls.makeDirectory(parent, name, mode: 0o700)
+            try makeNewDirectory(parent, name, mode: 0o700)
         } catch Errno.fileExists {
             let existing = try EntryCalls.status(parent, name)
             if existing.kind == .directory { return }
             try removeExisting(parent, name, path)
-            try EntryCalls.makeDirectory(parent, name, mode: 0o700)
+            try makeNewDirectory(parent, name, mode: 0o700)
             // Deleted and made anew in one layer: what lower layers have in it stays hidden.
             if form == .overlayUpper, existing.isOverlayWhiteout { try makeOpaque(parent, name) }
         }
+    }
+
+    /// Lower layers may have directories with default access control lists, which mean nothing for what this layer says of its own.
+    private func makeNewDirectory(_ parent: FileDescriptor, _ name: [CChar], mode: UInt32) throws {
+        try EntryCalls.makeDirectory(parent, name, mode: mode)
+        if form == .merged { try EntryCalls.removeAccessLists(parent, name) }
     }
 
     /// Owner, attributes, mode and times of what cannot be opened without side effects.
@@ -273,7 +281,7 @@ final class TreeWriter {
         if try Self.status(parent, name) != nil {
             try makeRoom(parent, name, path)
         } else {
-            try EntryCalls.makeDirectory(parent, name, mode: 0o755)
+            try makeNewDirectory(parent, name, mode: 0o755)
         }
         switch form {
         case .overlayUpper: directories.addUndescribed(path)

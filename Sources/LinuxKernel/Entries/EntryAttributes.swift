@@ -24,6 +24,28 @@ extension EntryCalls {
         if let failure { throw failure }
     }
 
+    /// Removes an attribute; one that is not there is no error.
+    public static func removeAttribute(
+        _ directory: FileDescriptor, _ name: Name, _ attribute: Name
+    ) throws(Errno) {
+        var failure: Errno?
+        withPath(directory, name) { path in
+            do throws(Errno) {
+                try Syscall.check(berth_lremovexattr(path, attribute))
+            } catch {
+                if error != .noData, error != .notSupported { failure = error }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Removes the access control lists that a new entry has from the default list of the directory that it was made in (acl(5),
+    /// "OBJECT CREATION AND DEFAULT ACLs").
+    public static func removeAccessLists(_ directory: FileDescriptor, _ name: Name) throws(Errno) {
+        try removeAttribute(directory, name, "system.posix_acl_access")
+        try removeAttribute(directory, name, "system.posix_acl_default")
+    }
+
     /// The attribute's value, or `nil` where the entry does not have it.
     public static func attribute(
         _ directory: FileDescriptor, _ name: Name, _ attribute: Name

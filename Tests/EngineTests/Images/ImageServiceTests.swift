@@ -1,6 +1,7 @@
 import Core
 import Foundation
 import Images
+import LinuxKernel
 import OCISpec
 import Store
 import SystemPackage
@@ -305,18 +306,32 @@ final class ImageServiceFixture {
         #expect(try fixture.blobs == 0)
     }
 
-    @Test func reportsWhatItOccupiesToTheBlock() async throws {
+    @Test(arguments: SnapshotterKind.allCases)
+    func reportsWhatItOccupiesToTheBlock(_ kind: SnapshotterKind) async throws {
         let fixture = try await ImageServiceFixture()
+        try await fixture.restart(snapshotter: kind)
         _ = try await fixture.build("docker.io/library/box:1", text: String(repeating: "x", count: 100_000))
         let mount = try await fixture.images.prepareRootFS(containerID: "c1", image: "box:1")
         try Data(count: 50_000).write(to: URL(fileURLWithPath: try #require(mount.writableDirectory).string + "/file"))
+        // A broken download, a damaged blob, and a layer that is just being unpacked.
+        let halves = ["content/ingest/ab/data", "content/quarantine/sha256-00", "snapshots/new-x/fs/a/file"]
+        for name in halves {
+            let path = fixture.root.pushing(FilePath(name))
+            try Files.makeDirectories(path.removingLastComponent())
+            try Files.writeAtomically(path, [UInt8](repeating: 1, count: 70_000))
+        }
         let info = try await fixture.images.fsInfo()
+        // Where an image is mounted, it is what lies below that is on the disk.
         let script = """
-            cd \(fixture.root)
-            du -s --block-size=1 content/blobs/*/* snapshots/*/fs | awk '{ n += $1 } END { print n }'
-            find content/blobs/*/* snapshots/*/fs | wc -l
+            mkdir -p \(fixture.root)/empty
+            mount --bind \(fixture.root) \(fixture.root)/empty
+            cd \(fixture.root)/empty
+            du -s --block-size=1 content snapshots | awk '{ n += $1 } END { print n }'
+            find content snapshots | wc -l
             """
-        let lines = try await Command.run("sh", ["-c", script]).split(separator: "\n").map { Int64($0) }
+        let lines = try await Command.run("unshare", ["-m", "sh", "-c", script]).split(separator: "\n").map {
+            Int64($0)
+        }
         #expect(lines == [info.bytes, info.inodes])
         #expect(info.path == fixture.root.appending("snapshots").string)
         #expect(try await fixture.images.rootFSUsage(containerID: "c1").inodes == 2)

@@ -35,6 +35,8 @@ long berth_copy_range(int from, int64_t from_offset, int to, int64_t to_offset, 
 int64_t berth_next_data(int descriptor, int64_t offset);
 /// The end of the data that begins at `offset` (SEEK_HOLE).
 int64_t berth_next_hole(int descriptor, int64_t offset);
+/// FS_IOC_ENABLE_VERITY, with SHA-256 and blocks of 4096 bytes. `descriptor` is open for reading, and no other for writing.
+int berth_enable_verity(int descriptor);
 /// Attaches the file `backing`, opened for reading, to a free loop device, read-only; the device goes with its last user.
 /// `*number` is the device's, /dev/loopN. @return a descriptor of the device, which keeps it until it is mounted.
 int berth_loop_attach(int backing, int *number);
