@@ -121,8 +121,7 @@ let targets: [Target] = [
         "berth-crictl",
         [
             "CRIAPI", "ContainerdAPI", "Streaming", "SocketTransport", "Terminal", "LinuxKernel", "Core", .grpc,
-            .grpcProtobuf,
-            .grpcTransport, .protobuf, .yaml, .system,
+            .grpcProtobuf, .grpcTransport, .protobuf, .yaml, .system,
         ]),
     command(
         "berth-ctr",
