@@ -7,6 +7,21 @@ internal import Testing
 @testable internal import Images
 
 struct TarWriterTests {
+    @Test("a directory of before POSIX, a file with a slash at the end, has no content whatever its size says")
+    func directoryWithContent() throws {
+        let tar = try TestTar.make { tar in
+            tar.raw(
+                name: Array("d/".utf8), type: "0", size: octal(526), content: [UInt8](repeating: 1, count: 526),
+                magic: String(repeating: "\0", count: 8))
+            try tar.file("d/x", "x")
+        }
+        let reader = TarReader(MemorySource(tar))
+        let directory = try #require(try reader.next())
+        #expect(directory.kind == .directory && directory.size == 0)
+        try reader.readContent { _ in Issue.record("content of a directory") }
+        #expect(try reader.next()?.path == Array("d/x".utf8))
+    }
+
     @Test("a header, byte by byte")
     func header() throws {
         let tar = try written([

@@ -214,7 +214,14 @@ final class TarReader {
         content = total
         unread = size
         padding = -size & 511
-        if entry.kind == .directory { entry.size = 0 } else { entry.size = size }
+        if entry.kind == .directory {
+            // An old name of a directory with something behind it, which nobody is to take for its content.
+            entry.size = 0
+            padding += unread
+            unread = 0
+        } else {
+            entry.size = size
+        }
         if let sparse, entry.kind == .regular { try lay(sparse, &entry) }
     }
 
