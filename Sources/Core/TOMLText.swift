@@ -1,15 +1,20 @@
 /// What is looked at in a TOML document before the library parses it.
 public enum TOMLText {
     /// The library's parser (toml++) ends the process, by an assertion, at a table header that does not begin with a key,
-    /// such as `[(`.
+    /// such as `[(`, or `[` at the end of a line that is not the last.
     ///
     /// - Throws: `BerthError` (`invalidArgument`) that names the line.
     public static func checkTableHeaders(_ text: String) throws {
-        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        for (number, line) in lines.enumerated() {
             var rest = line.utf8.drop { isSpace($0) }
             guard rest.popFirst() == UInt8(ascii: "[") else { continue }
             if rest.first == UInt8(ascii: "[") { rest.removeFirst() }
-            guard let first = rest.first(where: { !isSpace($0) }), !isKeyStart(first) else { continue }
+            if let first = rest.first(where: { !isSpace($0) }) {
+                if isKeyStart(first) { continue }
+            } else if number + 1 == lines.count {
+                continue
+            }
             throw BerthError(
                 .invalidArgument, "\"\(line.prefix(80))\" must have a key after its bracket (line \(number + 1))")
         }
