@@ -20,6 +20,7 @@ extension Target.Dependency {
     static let grpcProtobuf = product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
     static let grpcTransport = product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
     static let database = product(name: "GRDB", package: "GRDB.swift")
+    static let databaseLibrary = product(name: "GRDBSQLite", package: "GRDB.swift")
     static let http = product(name: "AsyncHTTPClient", package: "async-http-client")
     static let nio = product(name: "NIOCore", package: "swift-nio")
     static let nioEmbedded = product(name: "NIOEmbedded", package: "swift-nio")
@@ -78,7 +79,7 @@ let targets: [Target] = [
         [
             "OCISpec", "LinuxKernel", "Core", "LaunchAPI", "CheckpointAPI", "CSeccomp", .protobuf, .system, .log,
         ]),
-    library("Store", ["Core", .database, .log, .system]),
+    library("Store", ["Core", .database, .databaseLibrary, .log, .system]),
     library(
         "Networking", ["LinuxKernel", "OCISpec", "Core", "CNFTables", .subprocess, .system, .log]),
     library(
@@ -144,7 +145,7 @@ let targets: [Target] = [
     tests("LinuxKernel", ["Core", .system]),
     tests("OCISpec", ["Core"]),
     tests("OCIRuntime", ["OCISpec", "LinuxKernel", "LaunchAPI", "CheckpointAPI", "Core", .protobuf, .system]),
-    tests("Store", ["Core", .database, .system]),
+    tests("Store", ["LinuxKernel", "Core", .database, .system]),
     tests("Networking", ["LinuxKernel", "OCISpec", "Core", .system]),
     tests("Images", ["OCISpec", "LinuxKernel", "Core", .system, .crypto]),
     tests("Engine", ["Core", "OCISpec", "Images", "Store", "OCIRuntime", "Networking", .system]),

@@ -1,6 +1,7 @@
 internal import Core
 private import Glibc
 internal import GRDB
+private import GRDBSQLite
 internal import Synchronization
 public import SystemPackage
 
@@ -18,8 +19,17 @@ public final class Database: Sendable {
         case powerLoss
     }
 
+    /// What a write does to the room on the disk.
+    public enum Purpose: Sendable {
+        /// Something comes. Where the disk is full that is an error.
+        case adding
+        /// Something that is there changes or goes: that works on a full disk too, out of what is reserved for it.
+        case keeping
+    }
+
     public let path: FilePath
     private let pool: DatabasePool
+    private let reserve: ReservedSpace
     private let lock: DatabaseLock
 
     /// Opens the database, creates it where there is none, and brings an older schema to the present one.
@@ -32,6 +42,8 @@ public final class Database: Sendable {
         lock = try DatabaseLock(database: path)
         do {
             pool = try Self.open(path)
+            reserve = ReservedSpace(path)
+            try pool.writeWithoutTransaction(reserve.take)
         } catch {
             lock.release()
             throw Self.translate(error, path: path, doing: "open")
@@ -44,6 +56,11 @@ public final class Database: Sendable {
             path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
         try file.close()
         var configuration = Configuration()
+        // The log keeps its blocks while nobody has the database open: the next daemon may start on a full disk.
+        configuration.prepareDatabase { database in
+            var keep: CInt = 1
+            _ = sqlite3_file_control(database.sqliteConnection, nil, SQLITE_FCNTL_PERSIST_WAL, &keep)
+        }
         configuration.busyMode = .timeout(5)
         configuration.foreignKeysEnabled = true
         configuration.maximumReaderCount = 4
@@ -75,12 +92,19 @@ public final class Database: Sendable {
     }
 
     /// Runs `body` in one transaction: all of its changes are kept, or, if it throws, none.
+    ///
+    /// - Throws: `BerthError` (`resourceExhausted`) on a full disk.
     @discardableResult
     public func write<Value: Sendable>(
-        durability: Durability = .powerLoss, _ body: @escaping @Sendable (WriteTransaction) throws -> Value
+        durability: Durability = .powerLoss, _ purpose: Purpose = .adding,
+        _ body: @escaping @Sendable (WriteTransaction) throws -> Value
     ) async throws -> Value {
         do {
-            return try await pool.writeWithoutTransaction { database in
+            if purpose == .adding, Self.isFull(path) {
+                throw DatabaseError(resultCode: .SQLITE_FULL, message: "what is left is kept for removals")
+            }
+            return try await pool.writeWithoutTransaction { [reserve] database in
+                reserve.take(database)
                 // The writer is one connection, and the setting holds until the next write: it cannot leak.
                 try database.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")
                 var value: Value?
@@ -115,11 +139,9 @@ public final class Database: Sendable {
         lock.release()
     }
 
-    /// Whether the filesystem has less room than the database grows by at a time.
+    /// Whether the filesystem has less room than the database grows by at a time. The daemon is root.
     private static func isFull(_ path: FilePath) -> Bool {
-        var status = statvfs()
-        guard statvfs(path.removingLastComponent().string, &status) == 0 else { return false }
-        return UInt64(status.f_bavail) * UInt64(status.f_frsize) < 64 << 10
+        ReservedSpace.room(at: path, toRoot: true) < 64 << 10
     }
 
     private static func translate(_ error: any Error, path: FilePath, doing what: String) -> any Error {

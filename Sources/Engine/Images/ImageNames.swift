@@ -104,7 +104,7 @@ extension ImageService {
     public func deleteName(
         _ name: String, target: Digest? = nil, namespace: String, waitForCollection: Bool = false
     ) async throws {
-        try await storage.database.write { transaction in
+        try await storage.database.write(.keeping) { transaction in
             guard let record = try transaction.image(name, namespace: namespace) else {
                 throw BerthError.notFound("image", name)
             }

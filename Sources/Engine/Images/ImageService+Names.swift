@@ -37,7 +37,7 @@ extension ImageService {
             return
         }
         let doomed = names.map(\.name)
-        try await storage.database.write { transaction in
+        try await storage.database.write(.keeping) { transaction in
             for name in doomed { try transaction.deleteImage(name, namespace: namespace) }
         }
         try Failpoint.reach("image.remove.named")

@@ -85,7 +85,7 @@ struct SnapshotRows: SnapshotMetadata {
     func retire(_ key: String) async throws -> SnapshotInfo {
         // A layer whose directory goes must not come back as a row after a power loss. Active ones are void then anyway.
         let kind = try await database.read { [self] in try required(key, $0).kind }
-        return try await database.write(durability: kind == .committed ? .powerLoss : .processDeath) {
+        return try await database.write(durability: kind == .committed ? .powerLoss : .processDeath, .keeping) {
             [self] transaction in
             let row = try required(key, transaction)
             let children = try transaction.children(
@@ -100,7 +100,7 @@ struct SnapshotRows: SnapshotMetadata {
     }
 
     func forget(_ id: Int64) async throws {
-        _ = try await database.write(durability: .processDeath) { try $0.deleteSnapshot(id: id) }
+        _ = try await database.write(durability: .processDeath, .keeping) { try $0.deleteSnapshot(id: id) }
     }
 
     func chain(of key: String) async throws -> [SnapshotInfo] {

@@ -76,12 +76,12 @@ extension Database {
         try await read { try $0.containers() }
     }
 
-    public func put(_ container: ContainerRecord) async throws {
-        try await write(durability: .processDeath) { try $0.put(container) }
+    public func put(_ container: ContainerRecord, _ purpose: Purpose = .adding) async throws {
+        try await write(durability: .processDeath, purpose) { try $0.put(container) }
     }
 
     @discardableResult
     public func deleteContainer(id: String) async throws -> Bool {
-        try await write(durability: .processDeath) { try $0.deleteContainer(id: id) }
+        try await write(durability: .processDeath, .keeping) { try $0.deleteContainer(id: id) }
     }
 }

@@ -71,12 +71,12 @@ extension Database {
         try await read { try $0.pods() }
     }
 
-    public func put(_ pod: PodRecord) async throws {
-        try await write(durability: .processDeath) { try $0.put(pod) }
+    public func put(_ pod: PodRecord, _ purpose: Purpose = .adding) async throws {
+        try await write(durability: .processDeath, purpose) { try $0.put(pod) }
     }
 
     @discardableResult
     public func deletePod(id: String) async throws -> Bool {
-        try await write(durability: .processDeath) { try $0.deletePod(id: id) }
+        try await write(durability: .processDeath, .keeping) { try $0.deletePod(id: id) }
     }
 }

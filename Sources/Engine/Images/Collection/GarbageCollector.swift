@@ -89,7 +89,7 @@ actor GarbageCollector {
     func collect() async throws -> Report {
         try await oneAtATime.withLock("collect") {
             let pinned = pinned.withLock { $0 }
-            let (garbage, losers) = try await database.write { transaction in
+            let (garbage, losers) = try await database.write(.keeping) { transaction in
                 let garbage = GarbageGraph(try Self.input(transaction, pinned: pinned)).garbage()
                 return (garbage, try Self.removeRows(of: garbage, transaction))
             }
@@ -161,7 +161,9 @@ actor GarbageCollector {
             do {
                 try await snapshots.discard(tombstone.id)
                 try Failpoint.reach("gc.snapshot.discarded")
-                _ = try await database.write(durability: .processDeath) { try $0.deleteSnapshot(id: tombstone.id) }
+                _ = try await database.write(durability: .processDeath, .keeping) {
+                    try $0.deleteSnapshot(id: tombstone.id)
+                }
             } catch {
                 // One directory that cannot be removed now must not keep the others.
                 logger.warning(
@@ -240,7 +242,7 @@ actor GarbageCollector {
     /// Finishes what a killed daemon left: its leases, root filesystems of containers that have no record, blobs and
     /// directories that no row owns, and writes that nobody has continued for a day. Only before anything else runs.
     func sweepLeftovers() async throws -> Report {
-        let containers = try await database.write { transaction in
+        let containers = try await database.write(.keeping) { transaction in
             for lease in try transaction.leases(namespace: nil) where lease.labels[LeaseService.ownerLabel] != nil {
                 try transaction.deleteLease(lease.id, namespace: lease.namespace)
             }

@@ -64,7 +64,7 @@ public struct ContentService: Sendable {
 
     /// Removes the blob from the namespace; its bytes go with the last namespace that has it.
     public func delete(_ digest: Digest, namespace: String) async throws {
-        let existed = try await storage.database.write { try $0.deleteContent(digest, namespace: namespace) }
+        let existed = try await storage.database.write(.keeping) { try $0.deleteContent(digest, namespace: namespace) }
         guard existed else { throw BerthError.notFound("content", "\(digest)") }
         storage.events.publish(StorageEvent(namespace: namespace, .contentDelete(digest: digest)))
         await storage.collector.condemn(digest)

@@ -47,7 +47,7 @@ public struct LeaseService: Sendable {
 
     /// - Parameter waitForCollection: collects garbage before it returns, instead of soon.
     public func delete(_ id: String, namespace: String, waitForCollection: Bool = false) async throws {
-        let existed = try await storage.database.write { try $0.deleteLease(id, namespace: namespace) }
+        let existed = try await storage.database.write(.keeping) { try $0.deleteLease(id, namespace: namespace) }
         guard existed else { throw BerthError.notFound("lease", id) }
         if waitForCollection { try await storage.collector.collect() } else { storage.collector.schedule() }
     }
@@ -67,7 +67,7 @@ public struct LeaseService: Sendable {
     public func remove(_ resource: (type: String, id: String), from id: String, namespace: String) async throws {
         try Self.validate(resource)
         let (type, resourceID) = resource
-        try await storage.database.write { transaction in
+        try await storage.database.write(.keeping) { transaction in
             guard try transaction.lease(id, namespace: namespace) != nil else { throw BerthError.notFound("lease", id) }
             try transaction.delete(
                 LeaseResourceRecord(namespace: namespace, lease: id, type: type, id: resourceID))
@@ -93,7 +93,7 @@ public struct LeaseService: Sendable {
         ]
         let lease = try await create("", labels: labels, namespace: namespace, durability: .processDeath)
         func release() async {
-            _ = try? await storage.database.write(durability: .processDeath) {
+            _ = try? await storage.database.write(durability: .processDeath, .keeping) {
                 try $0.deleteLease(lease.id, namespace: namespace)
             }
         }
