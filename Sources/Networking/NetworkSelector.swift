@@ -44,6 +44,10 @@ public struct NetworkSelector: PodNetwork {
         }
     }
 
+    public func collectLeftovers(isKept: @escaping @Sendable (String) -> Bool) async throws {
+        try await cni.collectLeftovers(isKept: isKept)
+    }
+
     public func collectGarbage(keeping: Set<String>) async throws {
         var failure: (any Error)?
         do { try await cni.collectGarbage(keeping: keeping) } catch { failure = error }

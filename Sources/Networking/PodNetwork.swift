@@ -15,8 +15,17 @@ public protocol PodNetwork: Sendable {
     /// - Throws: `BerthError` (`failedPrecondition`) that names what is no longer as `setUp` left it.
     func check(_ request: PodNetworkRequest) async throws
 
-    /// Takes away what belongs to pods whose IDs are not in `keeping`.
+    /// Takes away what belongs to pods whose IDs are not in `keeping`. Before any pod is set up.
     func collectGarbage(keeping: Set<String>) async throws
+
+    /// Takes away what is left of pods that `isKept` denies, beside set-ups and tear-downs: a pod is in it before it is set up.
+    /// Where there is something under way all the time, nothing may come of it.
+    func collectLeftovers(isKept: @escaping @Sendable (String) -> Bool) async throws
+}
+
+extension PodNetwork {
+    /// For one that leaves nothing: what is its own it takes away with the pod, or fails.
+    public func collectLeftovers(isKept: @escaping @Sendable (String) -> Bool) async throws {}
 }
 
 /// What the CRI's `NetworkReady` condition says, in the words that kubelets know.

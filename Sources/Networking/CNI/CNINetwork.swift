@@ -6,11 +6,13 @@ public import SystemPackage
 
 /// Pods on the network of the node's CNI configuration (CNI spec 1.1; configurations from version 0.1.0 on).
 public final class CNINetwork: PodNetwork {
-    private let directory: CNIConfigurationDirectory
-    private let plugins: CNIPlugins
-    private let cache: CNIAttachmentCache
+    let directory: CNIConfigurationDirectory
+    let plugins: CNIPlugins
+    let cache: CNIAttachmentCache
     private let scopes: KernelScopes
     private let pods = KeyedLock<String>()
+    /// GC goes by a list of attachments, and no ADD or DEL may run that it does not know of.
+    let gate = InFlightGate()
     private let logger: Logger
 
     /// - Parameters:
@@ -92,7 +94,7 @@ public final class CNINetwork: PodNetwork {
         try CNIRules.checkContainerID(request.podID)
         try CNIRules.checkInterfaceName(request.interfaceName)
         let configuration = try usable()
-        return try await pods.withLock(request.podID) {
+        return try await inTurn(request.podID) {
             // What an attempt that was killed half way left, possibly of another configuration.
             try await detach(podID: request.podID, interface: request.interfaceName)
             let version = try await plugins.negotiate(configuration.offered, plugins: configuration.plugins)
@@ -117,6 +119,10 @@ public final class CNINetwork: PodNetwork {
                 throw error
             }
         }
+    }
+
+    func inTurn<Result>(_ podID: String, _ body: () async throws -> Result) async throws -> Result {
+        try await pods.withLock(podID) { try await gate.withOperation { try await body() } }
     }
 
     private func add(
@@ -152,7 +158,7 @@ public final class CNINetwork: PodNetwork {
 
     public func tearDown(_ request: PodNetworkRequest) async throws {
         try CNIRules.checkContainerID(request.podID)
-        try await pods.withLock(request.podID) {
+        try await inTurn(request.podID) {
             for interface in cache.interfaces(of: request.podID) {
                 try await detach(podID: request.podID, interface: interface)
             }
@@ -160,7 +166,7 @@ public final class CNINetwork: PodNetwork {
     }
 
     /// DEL by the configuration and result of the ADD; nothing where there was none.
-    private func detach(podID: String, interface: String) async throws {
+    func detach(podID: String, interface: String) async throws {
         guard var attachment = try cache.read(podID: podID, interface: interface) else { return }
         let (configuration, version) = try cached(attachment)
         if !attachment.networkNamespace.isEmpty, !Files.exists(FilePath(attachment.networkNamespace)) {
@@ -207,40 +213,5 @@ public final class CNINetwork: PodNetwork {
                 }
             }
         }
-    }
-
-    /// DEL for attachments of pods that are not kept, then GC for networks of version 1.1. Everything is tried; the first
-    /// failure is thrown at the end.
-    public func collectGarbage(keeping: Set<String>) async throws {
-        var failure: (any Error)?
-        for (podID, interface) in cache.all() where !keeping.contains(podID) {
-            do {
-                try await pods.withLock(podID) { try await detach(podID: podID, interface: interface) }
-            } catch {
-                failure = failure ?? error
-            }
-        }
-        guard case .found(let configuration, _) = directory.choice(), !configuration.disableGC,
-            configuration.version >= .v1_1_0
-        else {
-            if let failure { throw failure }
-            return
-        }
-        let version = try await plugins.negotiate(configuration.offered, plugins: configuration.plugins)
-        guard version >= .v1_1_0 else { return }
-        let valid = try cache.all().filter {
-            try cache.read(podID: $0.podID, interface: $0.interface)?.networkName == configuration.name
-        }
-        for plugin in configuration.plugins {
-            do {
-                _ = try await plugins.call(
-                    CNIInvocation(
-                        .garbageCollect, plugin: plugin, name: configuration.name, version: version,
-                        path: plugins.directories, validAttachments: valid.map { ($0.podID, $0.interface) }))
-            } catch {
-                failure = failure ?? error
-            }
-        }
-        if let failure { throw failure }
     }
 }

@@ -38,13 +38,14 @@ final class CNIPlugins: Sendable {
 
     /// - Returns: what the plugin wrote, read as JSON; `nil` for nothing.
     /// - Throws: `BerthError` with the plugin's name, its message and code; its cause is the `CNIError`.
-    func call(_ invocation: CNIInvocation) async throws -> JSONValue? {
+    func call(_ invocation: CNIInvocation, within limit: Duration? = nil) async throws -> JSONValue? {
         let executable = try find(invocation.plugin)
         let what = "cni plugin \(invocation.plugin) (\(invocation.command.rawValue))"
         let output: PluginProcess.Output
         do {
             output = try await process.run(
-                executable, environment: Self.environment(invocation.environment), input: invocation.input)
+                executable, environment: Self.environment(invocation.environment), input: invocation.input,
+                within: limit)
         } catch let error as Errno {
             throw BerthError(.internal, "\(what): start \(executable)", cause: error)
         }

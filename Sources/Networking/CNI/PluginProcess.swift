@@ -18,8 +18,11 @@ struct PluginProcess: Sendable {
     var outputLimit = 1 << 20
     var errorLimit = 16 << 10
 
-    /// - Throws: `BerthError`: `deadlineExceeded` after `timeout`, `resourceExhausted` for more output than `outputLimit`.
-    func run(_ executable: FilePath, environment: [String], input: [UInt8]) async throws -> Output {
+    /// - Parameter limit: `nil` for `timeout`.
+    /// - Throws: `BerthError`: `deadlineExceeded` after it, `resourceExhausted` for more output than `outputLimit`.
+    func run(
+        _ executable: FilePath, environment: [String], input: [UInt8], within limit: Duration? = nil
+    ) async throws -> Output {
         // A file in memory: no writer that a plugin could keep waiting or break with an early end.
         let inputFile = try Syscall.memfdCreate("cni-input")
         try Files.writeAll(inputFile.fd, input)
@@ -36,7 +39,7 @@ struct PluginProcess: Sendable {
         let errors = BoundedOutput(limit: errorLimit, keepsLast: true)
         let pid = child.pid
         let name = executable.lastComponent?.string ?? executable.string
-        let limit = timeout
+        let limit = limit ?? timeout
         let outcome = await withTaskGroup(of: Ending?.self, returning: Ending.self) { group in
             group.addTask { await output.fill(from: outputRead) ? nil : .tooMuchOutput }
             group.addTask {
@@ -79,7 +82,7 @@ struct PluginProcess: Sendable {
         case .tooMuchOutput: throw tooMuch(name)
         case .timedOut:
             throw BerthError(
-                .deadlineExceeded, "cni plugin \(name) did not end within \(timeout) and was killed\(errors.suffix)")
+                .deadlineExceeded, "cni plugin \(name) did not end within \(limit) and was killed\(errors.suffix)")
         case .cancelled: throw CancellationError()
         }
     }

@@ -164,6 +164,27 @@ internal import Testing
         #expect(!network.holds(podID: "p1"))
     }
 
+    @Test func leftoversOfRemovedPodsAreCollectedWhileOthersCome() async throws {
+        try plugin("x", success)
+        try configure("1.1.0", "x")
+        let network = network()
+        _ = try await network.setUp(request)
+        _ = try await network.setUp(PodNetworkRequest(podID: "p2", networkNamespace: pod.path))
+        // Its ADD takes its time: a GC that knows nothing of it would take its address away.
+        try plugin("x", "[ $CNI_COMMAND = ADD ] && sleep 1\n\(success)")
+        let coming = Task { [pod] in
+            try await network.setUp(PodNetworkRequest(podID: "p3", networkNamespace: pod.path))
+        }
+        try await eventually("the ADD of p3") { network.holds(podID: "p3") }
+        try await network.collectLeftovers { $0 != "p1" }
+        _ = try await coming.value
+        #expect(verbs.contains("x DEL") && !verbs.contains("x GC"), "\(verbs)")
+        try await network.collectLeftovers { $0 != "p1" }
+        #expect(verbs.last == "x GC")
+        #expect(calls().last?.contains("p3") == true)
+        #expect(!network.holds(podID: "p1"))
+    }
+
     @Test func theSelectorStaysWithTheNetworkThatSetThePodUp() async throws {
         let host = try await TestNamespace()
         let builtin = try BuiltinNetwork(stateDirectory: scratch.appending("run"), hostNamespace: host.path)

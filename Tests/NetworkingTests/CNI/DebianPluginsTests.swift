@@ -54,6 +54,41 @@ struct DebianPluginsTests {
         withExtendedLifetime(server) {}
     }
 
+    /// Kernels often have no SCTP to try it with; the rules are the same as for TCP.
+    @Test func hostPortsOfSCTPAreMappedLikeOthers() async throws {
+        let scratch = try ScratchDirectory("cni")
+        let (host, pod) = (try await TestNamespace(), try await TestNamespace())
+        try scratch.file(
+            "net.d/10-pods.conflist",
+            """
+            {"cniVersion": "1.0.0", "name": "pods", "plugins": [
+              {"type": "bridge", "bridge": "cni0", "isGateway": true,
+               "ipam": {"type": "host-local", "dataDir": "\(scratch.path)/leases", "ranges": [[{"subnet": "10.88.0.0/16"}]]}},
+              {"type": "portmap", "capabilities": {"portMappings": true}, "snat": true}]}
+            """)
+        let network = CNINetwork(
+            configDirectory: scratch.appending("net.d"), pluginDirectories: ["/usr/lib/cni"],
+            cacheDirectory: scratch.appending("cache"), hostNamespace: host.path)
+        let request = PodNetworkRequest(
+            podID: "a", networkNamespace: pod.path,
+            portMappings: [
+                PortMapping(hostPort: 3868, containerPort: 3869, protocol: .sctp),
+                PortMapping(hostPort: 3868, containerPort: 3870),
+            ])
+        func rules() async throws -> [String] {
+            try await Command.run("/usr/bin/nsenter", ["--net=\(host.path)", "iptables-save", "-t", "nat"])
+                .split(separator: "\n").map(String.init).filter { $0.contains("DNAT --to") }
+        }
+        _ = try await network.setUp(request)
+        let made = try await rules()
+        #expect(
+            made.contains { $0.contains("-p sctp") && $0.contains("3868") && $0.contains("10.88.0.2:3869") }, "\(made)")
+        #expect(
+            made.contains { $0.contains("-p tcp") && $0.contains("3868") && $0.contains("10.88.0.2:3870") }, "\(made)")
+        try await network.tearDown(request)
+        #expect(try await rules() == [])
+    }
+
     @Test func aVersionThatPluginsDoNotSpeakIsTheirError() async throws {
         let scratch = try ScratchDirectory("cni")
         let pod = try await TestNamespace()

@@ -1,10 +1,11 @@
 private import Synchronization
 
-/// Keeps blobs from being deleted while an operation may rely on them without having a record of them yet.
+/// Keeps things from being deleted while an operation may rely on them without having a record of them yet: blobs during a
+/// pull, addresses while a pod is connected.
 ///
-/// A pull, an import or a commit enters the gate; the deletion of blobs runs only while nobody is inside, and whoever
-/// comes meanwhile waits for the short time that it takes.
-final class InFlightGate: Sendable {
+/// An operation enters the gate; the deletion runs only while nobody is inside, and whoever comes meanwhile waits for the
+/// short time that it takes.
+public final class InFlightGate: Sendable {
     private struct State {
         var inside = 0
         var isDeleting = false
@@ -14,8 +15,10 @@ final class InFlightGate: Sendable {
 
     private let state = Mutex(State())
 
+    public init() {}
+
     /// Runs `body` inside the gate.
-    func withOperation<Value>(
+    public func withOperation<Value>(
         isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Value
     ) async rethrows -> Value {
         await enter()
@@ -24,7 +27,7 @@ final class InFlightGate: Sendable {
     }
 
     /// Runs `deletion` alone, or, if an operation is in flight, runs `later` when the last of them has left.
-    func deleteAlone(
+    public func deleteAlone(
         isolation: isolated (any Actor)? = #isolation, _ deletion: () async -> Void,
         later: @escaping @Sendable () -> Void
     ) async {
