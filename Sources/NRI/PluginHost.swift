@@ -70,7 +70,12 @@ public final class PluginHost: LifecyclePlugins {
     ) async throws -> Answer? {
         guard plugin.wants(event), !plugin.connection.isClosed else { return nil }
         do {
-            return try await turns.withLock(plugin.id) { try await body() }
+            return try await turns.withLock(plugin.id) {
+                try Failpoint.reach("nri.event.asked")
+                let answer = try await body()
+                try Failpoint.reach("nri.event.answered")
+                return answer
+            }
         } catch let failure as CallFailure {
             guard !failure.isFatal else {
                 drop(plugin, "\(event.method): \(failure)")

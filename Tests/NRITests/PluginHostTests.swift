@@ -144,6 +144,40 @@ import Testing
         try await eventually("its connection's end") { silent.isClosed }
     }
 
+    /// Before and after the limits of a pod change; the first can be refused, and then there is no second.
+    @Test func changesOfAPodsLimitsAreToldBeforeAndAfter() async throws {
+        let host = host()
+        let plugin = try await join(host) { method, payload in
+            guard method == "UpdatePodSandbox",
+                let wanted = try? NRIUpdatePodSandboxRequest(serializedBytes: payload),
+                wanted.linuxResources.memory.limit.value > 1 << 30
+            else { return .success(NRIEmpty()) }
+            return .failure(.of(.invalidArgument, "too much"))
+        }
+        var resources = LinuxResources()
+        resources.memoryLimit = 1 << 20
+        var overhead = LinuxResources()
+        overhead.cpuShares = 64
+        try await host.updatePodSandbox(pod, overhead: overhead, resources: resources)
+        var updated = pod
+        updated.resources = resources
+        updated.overhead = overhead
+        await host.podSandboxUpdated(updated)
+        let before = try plugin.request("UpdatePodSandbox", as: NRIUpdatePodSandboxRequest.self)
+        #expect(before.pod.uid == "u")
+        #expect(before.linuxResources.memory.limit.value == 1 << 20)
+        #expect(before.overheadLinuxResources.cpu.shares.value == 64)
+        let after = try plugin.request("PostUpdatePodSandbox", as: NRIPodSandboxRequest.self)
+        #expect(after.pod.linux.podResources.memory.limit.value == 1 << 20)
+        #expect(after.pod.linux.podOverhead.cpu.shares.value == 64)
+        resources.memoryLimit = 1 << 40
+        let excessive = resources
+        let error = await #expect(throws: BerthError.self) {
+            try await host.updatePodSandbox(pod, overhead: nil, resources: excessive)
+        }
+        #expect(error?.message.contains("too much") == true)
+    }
+
     @Test func olderPluginsAreToldByStateChange() async throws {
         let host = host()
         let old = try await join(host) { method, _ in
