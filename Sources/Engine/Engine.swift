@@ -4,6 +4,7 @@ public import Networking
 public import Store
 internal import LinuxKernel
 internal import OCIRuntime
+internal import Synchronization
 internal import SystemPackage
 
 /// Pods and containers of one node: makes them, watches them, and finds them again after a restart.
@@ -24,10 +25,17 @@ public final class Engine: Sendable {
     let compiler: PlanCompiler
     let plugins: any LifecyclePlugins
     let programs: [String: OCIRuntimeProgram]
+    /// What restores checkpoints in pods of our own runtime; `nil` where none are, or it is not installed.
+    let restorer: OCIRuntimeProgram?
+    let checkpoints: CheckpointLayout
     let profiles = SeccompProfiles()
     let registry = Registry()
     let live = LiveContainers()
     let podSamples = PodSamples()
+    let networkUpkeep = NetworkUpkeep()
+    /// Pods whose records a newer version wrote: not in the registry, and not gone.
+    private let unread = Mutex<Set<String>>([])
+    var unreadPods: Set<String> { unread.withLock { $0 } }
     let containerEvents = ContainerEvents()
     /// Keys: `pod/ID`, `container/ID`, `name/RESERVED NAME`, `record/ID`.
     let locks = KeyedLock<String>()
@@ -55,6 +63,8 @@ public final class Engine: Sendable {
         driver = configuration.usesSystemd ? try .systemd() : .cgroupfs
         host = SpecHost(facts)
         programs = try await Self.programs(configuration)
+        restorer = await Self.findRestorer(launcher, configuration)
+        checkpoints = CheckpointLayout(root: configuration.root)
         compiler = PlanCompiler(facts: facts)
         try await recover()
     }
@@ -81,6 +91,8 @@ public final class Engine: Sendable {
                 advice: "another berthd uses \(layout.root); give this one its own --state")
         }
     }
+
+    func leaveAlone(_ ids: Set<String>) { unread.withLock { $0 = ids } }
 
     // MARK: What is there
 
@@ -144,7 +156,7 @@ public final class Engine: Sendable {
     func store(pod id: String) async throws {
         try await locks.withLock("record/\(id)") {
             if let pod = registry.pod(exactly: id) {
-                try await database.put(try Records.record(of: pod))
+                try await database.put(try Records.record(of: pod), pod.state == .creating ? .adding : .keeping)
             } else {
                 _ = try await database.deletePod(id: id)
             }
@@ -155,7 +167,8 @@ public final class Engine: Sendable {
     func store(container id: String) async throws {
         try await locks.withLock("record/\(id)") {
             if let container = registry.container(exactly: id) {
-                try await database.put(try Records.record(of: container))
+                try await database.put(
+                    try Records.record(of: container), container.state == .creating ? .adding : .keeping)
             } else {
                 _ = try await database.deleteContainer(id: id)
             }

@@ -25,10 +25,16 @@ public struct EngineConfiguration: Sendable {
     public var hookDirectories: [FilePath] = []
     /// Runtime handlers besides our own: programs with runc's command line, by name.
     public var runtimes: [String: FilePath] = [:]
+    /// The program of that name; `nil`: criu of the PATH.
+    public var criu: FilePath?
+    /// Whether an image may be the checkpoint of a container. Its images say with which rights its processes run.
+    public var restoresCheckpoints = false
     /// How long another runtime may take to start a container.
     public var startTimeout = Duration.seconds(120)
     /// Size of a pod's /dev/shm in bytes.
     public var sharedMemorySize: UInt64 = 64 << 20
+    /// How long after a removal the network is asked to clear up what it has left of pods.
+    public var networkCollectionDelay = Duration.seconds(600)
     /// How long a killed container may take to end before that is an error.
     public var killTimeout = Duration.seconds(30)
 

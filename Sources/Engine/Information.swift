@@ -30,7 +30,7 @@ extension Engine {
 
     /// What a verbose status tells beyond the CRI's fields: one JSON document under "info".
     public func information(of pod: PodSandbox) throws -> [String: String] {
-        ["info": Self.json(PodInformation(pod, layout: layout))]
+        ["info": Self.json(PodInformation(pod, layout: layout, networkProblem: networkUpkeep.problem(of: pod.id)))]
     }
 
     public func information(of container: Container) throws -> [String: String] {
@@ -78,8 +78,11 @@ private struct PodInformation: Encodable {
     let namespaces: String
     let interfaces: [String]
     let initPID: Int32?
+    /// What the network found when the daemon was last started.
+    let networkProblem: String?
 
-    init(_ pod: PodSandbox, layout: StateLayout) {
+    init(_ pod: PodSandbox, layout: StateLayout, networkProblem: String?) {
+        self.networkProblem = networkProblem
         config = pod.config
         cgroup = pod.cgroup
         namespaces = layout.namespaces(ofPod: pod.id).string

@@ -20,10 +20,13 @@ internal import SystemPackage
 extension Engine {
     func recover() async throws {
         let unread = try await restore()
+        leaveAlone(unread)
         await Strays(ids: halfMade).endProcesses()
+        recoverCheckpoints()
         await recoverContainers()
         await recoverPods()
         await removeStrangers(except: unread)
+        checkNetworks()
         let (pods, containers) = (registry.pods().count, registry.containers().count)
         if pods + containers > 0 {
             logger.notice("recovered", metadata: ["pods": "\(pods)", "containers": "\(containers)"])

@@ -3,15 +3,12 @@ internal import Core
 internal import Engine
 public import GRPCCore
 
+/// Checkpoints of whole pods: no release of the field's runtimes has them, and no kubelet calls them.
 extension RuntimeServer {
     private func unimplemented(_ context: ServerContext) -> BerthError {
-        BerthError(.unimplemented, "\(context.descriptor.method) is not implemented yet")
-    }
-
-    public func checkpointContainer(
-        request: Runtime_V1_CheckpointContainerRequest, context: ServerContext
-    ) async throws -> Runtime_V1_CheckpointContainerResponse {
-        throw unimplemented(context)
+        BerthError(
+            .unimplemented, "\(context.descriptor.method) is not implemented: containers are checkpointed one by one",
+            advice: "call CheckpointContainer for each, and CreateContainer with the archive as its image")
     }
 
     public func checkpointPod(

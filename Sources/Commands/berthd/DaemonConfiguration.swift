@@ -26,6 +26,9 @@ struct DaemonConfiguration {
     var cdiDirectories = ["/etc/cdi", "/var/run/cdi"]
     var hookDirectories = ["/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d"]
     var runtimes: [String: String] = [:]
+    /// Empty: criu of the PATH.
+    var criu = ""
+    var restoresCheckpoints = false
     var sharedMemoryMegabytes = 64
     var network = NetworkSettings()
     var images = ImageSettings()
@@ -128,6 +131,8 @@ struct DaemonConfiguration {
         result.sharedMemoryMegabytes = try pods.integer("shm_megabytes") ?? result.sharedMemoryMegabytes
         result.passedAnnotations = try pods.strings("passed_annotations") ?? []
         result.hookDirectories = try pods.strings("hooks_directories") ?? result.hookDirectories
+        result.criu = try pods.string("criu") ?? result.criu
+        result.restoresCheckpoints = try pods.boolean("restore_checkpoints") ?? result.restoresCheckpoints
         for (name, section) in try top.namedSections("runtimes") {
             guard let path = try section.string("path") else {
                 throw BerthError(.invalidArgument, "runtimes.\(name).path is missing")
@@ -209,6 +214,7 @@ struct DaemonConfiguration {
             ("root", root), ("state", state), ("address", socket), ("launcher", launcher ?? "/"),
             ("pods.cgroup_parent", cgroupParent), ("pods.seccomp_directory", seccompDirectory),
             ("network.cni_config_directory", network.cniConfigDirectory),
+            ("pods.criu", criu.isEmpty ? "/" : criu),
             ("images.logins", images.logins.isEmpty ? "/" : images.logins),
             ("nri.socket", nri.socket.isEmpty ? "/" : nri.socket),
             ("nri.plugin_directory", nri.pluginDirectory.isEmpty ? "/" : nri.pluginDirectory),
@@ -239,6 +245,10 @@ struct DaemonConfiguration {
             throw BerthError.invalid(
                 field: "images.concurrent_downloads", value: images.concurrentDownloads, rule: "must be from 1 to 1024")
         }
+        guard criu.isEmpty || criu.hasSuffix("/criu") else {
+            throw BerthError.invalid(
+                field: "pods.criu", value: criu, rule: "must be a program named criu, as runtimes look for it")
+        }
         guard !streaming.address.isEmpty else {
             throw BerthError.invalid(field: "streaming.address", value: "", rule: "must be an IP address")
         }
@@ -266,6 +276,8 @@ struct DaemonConfiguration {
         configuration.passedAnnotations = passedAnnotations
         configuration.cdiDirectories = cdiDirectories.map { FilePath($0) }
         configuration.hookDirectories = hookDirectories.map { FilePath($0) }
+        configuration.criu = criu.isEmpty ? nil : FilePath(criu)
+        configuration.restoresCheckpoints = restoresCheckpoints
         configuration.runtimes = runtimes.mapValues { FilePath($0) }
         configuration.sharedMemorySize = UInt64(sharedMemoryMegabytes) << 20
         return configuration

@@ -30,6 +30,14 @@ enum DefaultConfiguration {
         # Size of each pod's /dev/shm.
         shm_megabytes = 64
 
+        # The program that writes and restores checkpoints of containers, ".../criu". Empty: that of the PATH.
+        criu = ""
+
+        # Whether the image of a container may be the checkpoint of another one: the path of an archive as CheckpointContainer writes
+        # it, or an image that is annotated as one. A checkpoint says with which users, capabilities and mounts its processes go on,
+        # whatever the pod's configuration says: only where everybody who may make containers may be root on this machine.
+        restore_checkpoints = false
+
         # Seccomp profile of containers that name none: "unconfined", as CRI means it, or "runtime/default".
         unset_seccomp = "unconfined"
 

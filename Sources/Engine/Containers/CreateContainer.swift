@@ -46,21 +46,36 @@ extension Engine {
     }
 
     private func makeContainer(_ config: ContainerConfig, in pod: PodSandbox) async throws -> String {
-        guard let image = try await images.status(of: config.image.image) else {
+        let id = Identifier.random()
+        let base = try await unpackCheckpoint(named: config.image.image, for: id, in: pod)
+        do {
+            return try await makeContainer(config, id, of: base, in: pod)
+        } catch {
+            if base != nil { try? removeCheckpoint(id) }
+            throw error
+        }
+    }
+
+    /// - Parameter base: the image of a container that is restored from a checkpoint.
+    private func makeContainer(
+        _ config: ContainerConfig, _ id: String, of base: String?, in pod: PodSandbox
+    ) async throws -> String {
+        guard let image = try await images.status(of: base ?? config.image.image) else {
             throw BerthError(.notFound, "image \"\(config.image.image)\" is not present", advice: "pull it first")
         }
-        let id = Identifier.random()
         let execution = image.config.config ?? ImageConfig.Execution()
-        let container = Container(
+        var container = Container(
             id: id, podID: pod.id, podMetadata: pod.config.metadata, config: config, imageID: image.id.description,
             imageReference: image.digests.first ?? image.id.description,
             imageName: images.name(of: image, askedFor: config.image), logPath: try Self.logPath(config, in: pod),
             createdAt: WallClock.now(), state: .creating, resources: config.resources ?? LinuxResources(),
             stopSignal: try config.stopSignal ?? Self.stopSignal(of: execution), cgroup: self.cgroup(of: id, in: pod),
             warnings: [])
+        if base != nil { container.isRestored = true }
+        let made = container
         // Who stops or removes the container meanwhile waits until it is made or gone.
         return try await locks.withLock("container/\(id)") {
-            try await fill(container, execution: execution, in: pod)
+            try await fill(made, execution: execution, in: pod)
         }
     }
 
@@ -91,14 +106,17 @@ extension Engine {
                 await self.plugins.containerRemoved(container, in: pod)
             }
             var spec = try await self.adjusted(unadjusted, of: container, in: pod)
-            if program(of: pod) != nil { spec.ociVersion = OCIRuntimeProgram.specificationVersion }
+            let program = program(of: container)
+            if program != nil { spec.ociVersion = OCIRuntimeProgram.specificationVersion }
+            if container.isRestored == true { try checkMounts(ofCheckpoint: id, spec) }
             let adjusted = try registry.container(id)
             try makeContainerDirectory(id, spec: spec, mounts: config.mounts)
             try Failpoint.reach("container.create.directory")
             try await mountMappedRoot(rootFS, of: adjusted, in: pod)
+            if container.isRestored == true { try await restoreDifference(of: id) }
             try Failpoint.reach("container.create.mounted")
             let launched =
-                if let program = program(of: pod) { try await launch(adjusted, by: program) } else {
+                if let program { try await launch(adjusted, by: program) } else {
                     try await launch(adjusted, spec: spec, rootFS: rootFS)
                 }
             try Failpoint.reach("container.create.launched")

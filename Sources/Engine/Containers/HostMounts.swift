@@ -55,7 +55,7 @@ extension Engine {
     /// Mounts the root filesystem with the ids of the pod's user namespace (mount_setattr(2), "ID-mapped mounts"), or for a
     /// runtime that does not mount it itself.
     func mountMappedRoot(_ rootFS: SnapshotMounts, of container: Container, in pod: PodSandbox) async throws {
-        guard pod.userNamespace != nil || program(of: pod) != nil else { return }
+        guard pod.userNamespace != nil || program(of: container) != nil else { return }
         if let user = pod.userNamespace, case .overlay(let overlay) = rootFS, let upper = overlay.upper {
             do {
                 // What is written carries the ids of the host; its root is the container's.
@@ -140,7 +140,9 @@ extension Engine {
         let images = container.config.mounts.indices.filter { container.config.mounts[$0].image != nil }
         var paths = images.map { layout.image($0, of: container.id) }
         // Of a pod that is gone from the registry nothing is known: asking the kernel costs less than a wrong guess.
-        if registry.pod(exactly: container.podID)?.userNamespace != nil || container.isMapped || !programs.isEmpty {
+        if registry.pod(exactly: container.podID)?.userNamespace != nil || container.isMapped || !programs.isEmpty
+            || container.isRestored == true
+        {
             paths.append(layout.rootFS(of: container.id))
         }
         do {

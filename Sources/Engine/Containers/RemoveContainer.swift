@@ -39,7 +39,10 @@ extension Engine {
 
     /// Takes away what a container is made of; what is not there is no error, so that it can be repeated.
     func dismantle(_ container: Container) async throws {
-        try await program(of: container)?.delete(container.id)
+        if let program = program(of: container) {
+            try await program.delete(container.id)
+            try Failpoint.reach("handler.delete.deleted")
+        }
         try await deleteCgroup(container.cgroup, of: container.id)
         try Failpoint.reach("container.dismantle.cgroup")
         await endMonitor(of: container)
@@ -52,6 +55,7 @@ extension Engine {
             throw BerthError(.internal, "could not remove \(layout.container(container.id))", cause: error)
         }
         try removeVolumes(of: container.id)
+        if container.isRestored == true { try removeCheckpoint(container.id) }
         try Failpoint.reach("container.dismantle.files")
         try await images.removeRootFS(containerID: container.id)
         try Failpoint.reach("container.dismantle.rootfs")

@@ -18,8 +18,9 @@ extension Engine {
             do {
                 try await self.plugins.startContainer(container, in: pod)
                 try await entry.monitor.start()
-                if let program = self.program(of: pod) {
+                if let program = self.program(of: container) {
                     try await self.waitForStart(container, entry, by: program)
+                    if container.isRestored == true { try await self.restoreHostname(of: container.id, in: pod) }
                 }
                 try await self.runPoststartHooks(of: container)
             } catch {
@@ -27,6 +28,8 @@ extension Engine {
                 throw BerthError.wrapping(error, "could not start container \"\(container.id)\"")
             }
             try Failpoint.reach("container.start.released")
+            // What it was restored from is as large as its memory.
+            if container.isRestored == true { try self.removeCheckpoint(container.id) }
             // It may have ended by now, and its exit be known already.
             try self.registry.updateContainer(container.id) {
                 if $0.state == .created { $0.state = .running(startedAt: WallClock.now()) }

@@ -11,6 +11,8 @@ struct ResolvedImage: Sendable {
     var config: Descriptor
     var layers: [Descriptor]
     var document: ImageConfig
+    /// It is no root filesystem, but what a container was.
+    var isCheckpoint: Bool
 
     /// The chain ID of all layers (image-spec, config.md, "Layer ChainID"); `nil` for an image without layers.
     ///
@@ -65,7 +67,8 @@ final class ImageResolver: Sendable {
         let document = try ImageConfig.decode(
             blobs.read(manifest.config, limit: ImageConfig.sizeLimit), what: "image config \(manifest.config.digest)")
         let resolved = ResolvedImage(
-            target: target, manifest: descriptor, config: manifest.config, layers: manifest.layers, document: document)
+            target: target, manifest: descriptor, config: manifest.config, layers: manifest.layers, document: document,
+            isCheckpoint: ImageService.checkpointAnnotations.contains { manifest.annotations?[$0] != nil })
         cache.withLock { cache in
             let size = resolved.documentSize
             if cache.bytes + size > Self.cacheLimit { cache = Cache() }

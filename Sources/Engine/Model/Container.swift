@@ -28,6 +28,8 @@ public struct Container: Codable, Sendable {
     public internal(set) var cgroup: String
     /// IDs of the images that are mounted, by the index of their mount in the config.
     public internal(set) var mountedImages: [String: String]?
+    /// It goes on where a checkpoint left it, held by a program of a runtime.
+    public internal(set) var isRestored: Bool?
     /// What was clamped or left out at the launch, in words.
     public internal(set) var warnings: [String]
 

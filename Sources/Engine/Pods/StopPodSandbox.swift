@@ -30,6 +30,8 @@ extension Engine {
             try Failpoint.reach("pod.remove.dismantled")
             self.registry.removePod(pod.id)
             self.podSamples.forget(pod.id)
+            self.networkUpkeep.note(nil, of: pod.id)
+            self.scheduleNetworkCollection()
             try await self.store(pod: pod.id)
             try Failpoint.reach("pod.remove.forgotten")
             self.containerEvents.publish(

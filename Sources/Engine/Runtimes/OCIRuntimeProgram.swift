@@ -11,9 +11,7 @@ internal import SystemPackage
 struct OCIRuntimeProgram: Sendable {
     static let outputLimit = 1 << 20
     private static let patience = Duration.seconds(30)
-    private static let environment = [
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
-    ]
+    private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// What every runtime in use takes; what newer versions add, an older one passes over.
     static let specificationVersion = "1.0.2"
@@ -23,10 +21,14 @@ struct OCIRuntimeProgram: Sendable {
     /// Where it keeps its own state.
     let root: FilePath
     let features: RuntimeProgramFeatures
+    private let environment: [String]
 
-    init(name: String, path: FilePath, state: FilePath) async throws {
+    /// - Parameter criu: the program; runtimes look for that name in their PATH.
+    init(name: String, path: FilePath, state: FilePath, criu: FilePath? = nil) async throws {
         self.name = name
         self.path = path
+        let folder = criu.map { "\($0.removingLastComponent()):" } ?? ""
+        environment = ["PATH=\(folder)\(Self.path)", "LANG=C.UTF-8"]
         root = state.appending("runtimes").appending(name)
         guard let status = try? Syscall.stat(path, follow: true), status.kind == .regular,
             status.permissions & 0o111 != 0
@@ -35,7 +37,7 @@ struct OCIRuntimeProgram: Sendable {
         }
         try Files.makeDirectories(root, mode: 0o700)
         // One without this verb is of before it; it has none of what is asked about.
-        let output = try? await Self.output(of: [path.string, "features"])
+        let output = try? await Self.output(of: [path.string, "features"], environment)
         features =
             output.flatMap { try? StrictJSON.decode(RuntimeProgramFeatures.self, from: $0.bytes, what: "features") }
             ?? RuntimeProgramFeatures()
@@ -43,15 +45,21 @@ struct OCIRuntimeProgram: Sendable {
 
     // MARK: Plans
 
+    /// - Parameter checkpoint: the directory of CRIU's images that the container is restored from.
     func run(
-        _ id: String, bundle: FilePath, terminal: Bool, monitor: MonitorOptions, stdio: StdioOptions, cgroup: Cgroup
+        _ id: String, bundle: FilePath, checkpoint: FilePath?, terminal: Bool, monitor: MonitorOptions,
+        stdio: StdioOptions, cgroup: Cgroup
     ) -> CommandPlanRequest {
+        var arguments = [path.string, "--root", root.string, "--log", log(in: bundle).string, "--log-format", "json"]
+        if let checkpoint {
+            arguments += ["restore", "--image-path", checkpoint.string, "--work-path", bundle.string]
+            arguments += ["--ext-unix-sk", "--file-locks"] + (name == "berth-oci" ? ["--tcp-close"] : [])
+        } else {
+            arguments.append("run")
+        }
+        arguments += ["--bundle", bundle.string, "--pid-file", pidFile(in: bundle).string, id]
         var request = CommandPlanRequest(
-            id: id,
-            arguments: [
-                path.string, "--root", root.string, "--log", log(in: bundle).string, "--log-format", "json", "run",
-                "--bundle", bundle.string, "--pid-file", pidFile(in: bundle).string, id,
-            ], environment: Self.environment, terminal: terminal)
+            id: id, arguments: arguments, environment: environment, terminal: terminal)
         request.monitor = monitor
         request.stdio = stdio
         request.cgroup = cgroup
@@ -62,7 +70,7 @@ struct OCIRuntimeProgram: Sendable {
         let options = terminal ? ["--tty", "--env", "TERM=xterm"] : []
         var request = CommandPlanRequest(
             id: id, arguments: [path.string, "--root", root.string, "exec"] + options + [id] + command,
-            environment: Self.environment, terminal: terminal)
+            environment: environment, terminal: terminal)
         if terminal { request.stdio = StdioOptions() }
         return request
     }
@@ -92,16 +100,36 @@ struct OCIRuntimeProgram: Sendable {
         var msg: String?
     }
 
+    /// Writes CRIU's images of a container that runs on.
+    func checkpoint(_ id: String, _ options: CheckpointOptions) async throws {
+        var arguments = [path.string, "--root", root.string, "checkpoint", "--leave-running", "--image-path"]
+        arguments.append(options.imagePath.string)
+        if let work = options.workPath { arguments += ["--work-path", work.string] }
+        if options.tcpEstablished { arguments.append("--tcp-established") }
+        if options.externalUnixSockets { arguments.append("--ext-unix-sk") }
+        if options.fileLocks { arguments.append("--file-locks") }
+        let result = try await Self.output(
+            of: arguments + [id], environment, patience: options.timeout ?? Self.patience)
+        guard result.status == 0 else {
+            throw BerthError(
+                .failedPrecondition, "\(path) checkpoint: \(String(decoding: result.bytes.suffix(4096), as: UTF8.self))"
+            )
+        }
+    }
+
     /// Succeeds when it is gone.
     func delete(_ id: String) async throws {
-        let result = try await Self.output(of: [path.string, "--root", root.string, "delete", "--force", id])
+        let result = try await Self.output(
+            of: [path.string, "--root", root.string, "delete", "--force", id], environment)
         guard result.status != 0 else { return }
         let text = String(decoding: result.bytes.suffix(4096), as: UTF8.self)
         guard !text.contains("does not exist") else { return }
         throw BerthError(.internal, "\(path) could not delete container \(id): \(text)")
     }
 
-    private static func output(of arguments: [String]) async throws -> (status: Int32, bytes: [UInt8]) {
+    private static func output(
+        of arguments: [String], _ environment: [String], patience: Duration = patience
+    ) async throws -> (status: Int32, bytes: [UInt8]) {
         let output = try Syscall.memfdCreate("berth-runtime-output")
         let process = try Spawn.spawn(
             executable: FilePath(arguments[0]), arguments: arguments, environment: environment,

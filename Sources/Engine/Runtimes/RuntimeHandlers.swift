@@ -18,7 +18,8 @@ extension Engine {
                     field: "runtimes", value: name, rule: "is no name for a runtime; \(ownHandler) is this daemon's own"
                 )
             }
-            programs[name] = try await OCIRuntimeProgram(name: name, path: path, state: configuration.state)
+            programs[name] = try await OCIRuntimeProgram(
+                name: name, path: path, state: configuration.state, criu: configuration.criu)
         }
         return programs
     }
@@ -28,23 +29,31 @@ extension Engine {
     /// The runtime of a pod's containers; `nil` for our own.
     func program(of pod: PodSandbox) -> OCIRuntimeProgram? { programs[pod.runtimeHandler] }
 
+    /// The runtime of a container: its pod's, or the one that has restored it.
     func program(of container: Container) -> OCIRuntimeProgram? {
-        programs.isEmpty ? nil : registry.pod(exactly: container.podID).flatMap(program)
+        let restorer = container.isRestored == true ? restorer : nil
+        if programs.isEmpty { return restorer }
+        return registry.pod(exactly: container.podID).flatMap(program) ?? restorer
     }
 
     /// Starts the monitor and the runtime's process, which waits before it makes the container.
     func launch(_ container: Container, by program: OCIRuntimeProgram) async throws -> LaunchedProcess {
         let request = program.run(
-            container.id, bundle: layout.container(container.id), terminal: container.config.terminal,
+            container.id, bundle: layout.container(container.id),
+            checkpoint: container.isRestored == true ? checkpoints.images(container.id) : nil,
+            terminal: container.config.terminal,
             monitor: MonitorOptions(
                 socket: layout.monitorSocket(of: container.id), exitPath: layout.exitRecord(of: container.id)),
             stdio: stdio(of: container), cgroup: Cgroup(host: facts.cgroups, path: container.cgroup))
-        return try await launcher.launch(try compiler.compileCommand(request))
+        let launched = try await launcher.launch(try compiler.compileCommand(request))
+        try Failpoint.reach("handler.create.launched")
+        return launched
     }
 
     /// Returns when the runtime has started the container's program, or that has ended already.
     func waitForStart(_ container: Container, _ entry: LiveContainer, by program: OCIRuntimeProgram) async throws {
         let bundle = layout.container(container.id)
+        try Failpoint.reach("handler.start.released")
         let deadline = ContinuousClock.now + configuration.startTimeout
         var pause = Duration.milliseconds(2)
         while ContinuousClock.now < deadline {
@@ -54,6 +63,7 @@ extension Engine {
                         $0.process = ProcessIdentity(pid: pid, startTime: status.startTime)
                     }
                 }
+                try Failpoint.reach("handler.start.running")
                 return
             }
             if entry.exited.isOpen {

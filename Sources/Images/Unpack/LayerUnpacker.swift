@@ -1,6 +1,6 @@
 public import Core
 private import Glibc
-internal import LinuxKernel
+public import LinuxKernel
 public import OCISpec
 private import Synchronization
 public import SystemPackage
@@ -20,11 +20,14 @@ public enum LayerSource: Sendable {
     case blob(BlobReader)
     /// Still being downloaded: unpacking follows the writer. Nothing may be committed before the writer has.
     case incoming(IncomingBlob)
+    /// A file that is in no content store, from its beginning.
+    case file(OwnedDescriptor)
 
     func open() -> any ByteSource {
         switch self {
         case .blob(let reader): FileSource(reader.descriptor)
         case .incoming(let blob): IncomingSource(blob)
+        case .file(let file): FileSource(file)
         }
     }
 }

@@ -2,7 +2,7 @@ public import CheckpointAPI
 internal import Core
 internal import LinuxKernel
 internal import SwiftProtobuf
-internal import SystemPackage
+public import SystemPackage
 
 /// One `criu swrk`: a worker that takes requests over a socket it inherits, one message a packet, and ends with it.
 public final class CRIUClient {
@@ -16,7 +16,7 @@ public final class CRIUClient {
     private let program: FilePath
 
     /// Finds CRIU: `configured` (a name or a path), else `criu` where programs are.
-    static func locate(_ configured: String?) throws -> FilePath {
+    public static func locate(_ configured: String?) throws -> FilePath {
         let name = configured ?? "criu"
         let candidates =
             name.contains("/")
@@ -55,13 +55,16 @@ public final class CRIUClient {
     /// Asks, and waits for the answer.
     ///
     /// - Parameter notified: what is done where CRIU stops on its way, with the descriptors that come with it.
-    /// - Throws: `BerthError` (`failedPrecondition`) where CRIU fails; its log says why.
+    /// - Throws: `BerthError`: `failedPrecondition` where CRIU fails; its log says why. `deadlineExceeded` after `limit`.
     func ask(
-        _ request: Berth_Checkpoint_V1_Request, notified: (Notification, [OwnedDescriptor]) throws -> Void = { _, _ in }
+        _ request: Berth_Checkpoint_V1_Request, within limit: Duration? = nil,
+        notified: (Notification, [OwnedDescriptor]) throws -> Void = { _, _ in }
     ) throws -> Berth_Checkpoint_V1_Response {
         try send(request)
+        let deadline = limit.map { ContinuousClock.now + $0 }
         var answer: Berth_Checkpoint_V1_Response?
         while answer == nil {
+            try wait(until: deadline, request.operation)
             let (bytes, descriptors) = try Syscall.receive(
                 from: socket.fd, limit: Self.messageLimit, descriptorLimit: 1)
             guard !bytes.isEmpty else {
@@ -86,6 +89,19 @@ public final class CRIUClient {
                 })
         }
         return answer ?? .init()
+    }
+
+    private func wait(until deadline: ContinuousClock.Instant?, _ operation: Berth_Checkpoint_V1_Operation) throws {
+        guard let deadline else { return }
+        while true {
+            let left = max(.zero, deadline - ContinuousClock.now)
+            let milliseconds = left.components.seconds * 1000 + left.components.attoseconds / 1_000_000_000_000_000
+            let events = try Syscall.poll([(socket.fd, events: 1)], timeout: Int32(clamping: milliseconds))
+            if events[0] != 0 { return }
+            guard ContinuousClock.now < deadline else {
+                throw BerthError(.deadlineExceeded, "\(program) did not end its \(Self.name(operation)) in time")
+            }
+        }
     }
 
     private func send(_ request: Berth_Checkpoint_V1_Request) throws {

@@ -13,6 +13,8 @@ public struct CheckpointOptions: Sendable {
     public var parentPath: String?
     public var leaveRunning = false
     public var tcpEstablished = false
+    /// Restored TCP connections are closed ones.
+    public var tcpClose = false
     public var tcpSkipInFlight = false
     public var linkRemap = false
     public var externalUnixSockets = false
@@ -30,6 +32,8 @@ public struct CheckpointOptions: Sendable {
     public var lsmMountContext: String?
     /// A name or a path; `nil`: `criu` of the PATH.
     public var program: String?
+    /// CRIU is killed after it; its container may not survive that. `nil`: never.
+    public var timeout: Duration?
 
     public init(imagePath: FilePath) {
         self.imagePath = imagePath
@@ -81,6 +85,7 @@ public struct CheckpointOptions: Sendable {
             $0.shellJob = shellJob
             $0.externalUnixSockets = externalUnixSockets
             $0.tcpEstablished = tcpEstablished
+            if tcpClose { $0.tcpClose = true }
             $0.fileLocks = fileLocks
             $0.emptyNamespaces = emptyNamespaces
             $0.orphanPtsMaster = true

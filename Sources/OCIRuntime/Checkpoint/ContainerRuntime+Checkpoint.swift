@@ -1,8 +1,8 @@
 internal import CheckpointAPI
 internal import Core
 internal import LinuxKernel
-internal import OCISpec
-internal import SystemPackage
+public import OCISpec
+public import SystemPackage
 
 /// Files beside CRIU's images.
 enum CheckpointFiles {
@@ -10,6 +10,22 @@ enum CheckpointFiles {
     static let descriptors = "descriptors.json"
     static let dumpLog = "dump.log"
     static let restoreLog = "restore.log"
+}
+
+/// The processes that are to be written down, whoever keeps the container's state.
+public struct CheckpointTarget: Sendable {
+    /// The first one.
+    public var pid: Int32
+    public var rootfs: FilePath
+    public var specification: RuntimeSpec
+    public var cgroup: ContainerCgroup
+
+    public init(pid: Int32, rootfs: FilePath, specification: RuntimeSpec, cgroup: ContainerCgroup) {
+        self.pid = pid
+        self.rootfs = rootfs
+        self.specification = specification
+        self.cgroup = cgroup
+    }
 }
 
 extension ContainerRuntime {
@@ -20,6 +36,20 @@ extension ContainerRuntime {
         case let status:
             throw BerthError(.failedPrecondition, "Container cannot be checkpointed in \(status.rawValue) state")
         }
+        let target = CheckpointTarget(
+            pid: container.stored.pid, rootfs: FilePath(container.stored.rootfs),
+            specification: try container.specification(), cgroup: container.cgroup)
+        try target.write(options)
+        // Its processes are gone, as far as somebody waits for the first.
+        if !options.leaveRunning, !options.preDump { try delete(container, force: true) }
+    }
+}
+
+extension CheckpointTarget {
+    /// Writes the images, with CRIU. Blocks.
+    ///
+    /// - Throws: `BerthError`: `notFound` without CRIU; `failedPrecondition` where it fails; `deadlineExceeded`.
+    public func write(_ options: CheckpointOptions) throws {
         do {
             try Files.makeDirectories(options.imagePath, mode: 0o700)
         } catch {
@@ -27,14 +57,13 @@ extension ContainerRuntime {
         }
         let parent = try checkParent(options)
         let (images, work) = try options.open()
-        let spec = try container.specification()
         var wanted = options.common(images, work, log: CheckpointFiles.dumpLog)
-        wanted.pid = container.stored.pid
-        wanted.root = container.stored.rootfs
+        wanted.pid = pid
+        wanted.root = rootfs.string
         wanted.leaveRunning = options.leaveRunning
         wanted.tcpSkipInFlight = options.tcpSkipInFlight
         wanted.linkRemap = options.linkRemap
-        if let freezer = container.cgroup.freezer { wanted.freezeCgroup = freezer.string }
+        if let freezer = cgroup.freezer { wanted.freezeCgroup = freezer.string }
         if let server = options.pageServer {
             wanted.pageServer = .with {
                 $0.address = server.address
@@ -46,10 +75,10 @@ extension ContainerRuntime {
             wanted.trackMemory = true
         }
         if options.lazyPages, let status = options.statusDescriptor { wanted.statusDescriptor = status }
-        wanted.external += try ExternalNamespaces.dumped(spec)
+        wanted.external += try ExternalNamespaces.dumped(specification)
         if !options.preDump {
-            wanted.external += ExternalMounts(spec, cgroup: container.cgroup).dumped(pid: container.stored.pid)
-            let streams = StandardStreams.of(container.stored.pid)
+            wanted.external += ExternalMounts(specification, cgroup: cgroup).dumped(pid: pid)
+            let streams = StandardStreams.of(pid)
             wanted.external += streams.compactMap(\.external)
             try Files.writeAtomically(
                 options.imagePath.appending(CheckpointFiles.descriptors), try StrictJSON.encode(streams.map(\.name)))
@@ -61,13 +90,11 @@ extension ContainerRuntime {
                 .with {
                     $0.operation = options.preDump ? .preDump : .dump
                     $0.options = wanted
-                })
+                }, within: options.timeout)
         } catch {
             throw options.explain(error, log: CheckpointFiles.dumpLog)
         }
         withExtendedLifetime((images, work)) {}
-        // Its processes are gone, as far as somebody waits for the first.
-        if !options.leaveRunning, !options.preDump { try delete(container, force: true) }
     }
 
     /// - Returns: the path from the images to those of the pre-dump.

@@ -200,6 +200,77 @@ internal import Testing
             #expect(try Files.list(FilePath("/sys/class/net/\(daemon.mark)c/brif")) == [])
         }
     }
+
+    /// A runtime of the field as a handler.
+    @Test(.enabled(if: Files.exists("/usr/sbin/runc"))) func alsoWithAnotherRuntime() async throws {
+        try await Daemon.with(settings: { _ in "[runtimes.runc]\npath = \"/usr/sbin/runc\"" }) { daemon in
+            let config = daemon.podConfiguration("handled")
+            let life = try await MortalLife(daemon)
+            let pod = try await daemon.runtime {
+                try await $0.runPodSandbox(
+                    .with {
+                        $0.config = config
+                        $0.runtimeHandler = "runc"
+                    }
+                ).podSandboxID
+            }
+            let container = daemon.containerConfiguration("main", ["/bin/sleep", "1000"])
+            @Sendable func create() async throws -> String {
+                try await daemon.createContainer(container, in: pod, config)
+            }
+            let id = try await life.making(["handler.create."], "CreateContainer", create)
+            try await daemon.removeContainer(id)
+            try await life.each(
+                ["handler.start.", "handler.delete."], "StartContainer and RemoveContainer", create,
+                { id in
+                    try? await start(id, daemon)
+                    try await daemon.removeContainer(id)
+                })
+            try await daemon.removePod(pod)
+            try await life.expectNothing("a pod of another runtime")
+            #expect(try await Failpoints.named(["handler"]).subtracting(life.tried).sorted() == [])
+            let known = try await Program.system("runc").check(
+                "--root", daemon.scratch.path.pushing(FilePath("state/runtimes/runc")).string, "list", "--quiet")
+            #expect(known.standardOutput == "")
+        }
+    }
+
+    /// Between a plugin's being asked and its answer's being heard, in each call that asks one.
+    @Test(.enabled(if: Files.exists("/usr/bin/python3"))) func alsoWhileAPluginIsAsked() async throws {
+        try await Daemon.with(settings: { scratch in
+            let plugin = Program.checkout.pushing("Tests/NRITests/plugin.py")
+            let text = try Files.readText(plugin).split(separator: "@LOG@", omittingEmptySubsequences: false)
+            _ = try scratch.file("nri/10-probe", text.joined(separator: "\(scratch.path)/asked"), mode: 0o755)
+            return """
+                [nri]
+                enabled = true
+                socket = ""
+                plugin_directory = "\(scratch.path)/nri"
+                """
+        }) { daemon in
+            let config = daemon.podConfiguration("asked")
+            let life = try await MortalLife(daemon)
+            let pod = try await life.making(["nri."], "RunPodSandbox") { try await daemon.runPod(config) }
+            let container = daemon.containerConfiguration("main", ["/bin/sleep", "1000"])
+            let id = try await life.making(["nri."], "CreateContainer") {
+                try await daemon.createContainer(container, in: pod, config)
+            }
+            try await life.call(["nri."], "StartContainer") { try await start(id, daemon) }
+            try await life.call(["nri."], "UpdateContainerResources") {
+                _ = try await daemon.runtime {
+                    try await $0.updateContainerResources(
+                        .with {
+                            $0.containerID = id
+                            $0.linux.cpuShares = 512
+                        })
+                }
+            }
+            try await life.call(["nri."], "RemoveContainer") { try await daemon.removeContainer(id) }
+            try await life.call(["nri."], "RemovePodSandbox") { try await daemon.removePod(pod) }
+            try await life.expectNothing("a pod that a plugin was asked about")
+            #expect(try await Failpoints.named(["nri"]).subtracting(life.tried).sorted() == [])
+        }
+    }
 }
 
 /// The names in the sources, so that none is added without being tried.

@@ -24,7 +24,9 @@ final class MortalLife: Sendable {
     /// What the first pod makes for all later ones (bridge, directories) is there from now on.
     init(_ daemon: Daemon, pod first: Runtime_V1_PodSandboxConfig? = nil) async throws {
         self.daemon = daemon
-        all = try await Failpoints.named(["pod", "container", "exec", "network", "snapshot", "cni"])
+        all = try await Failpoints.named([
+            "pod", "container", "exec", "network", "snapshot", "cni", "checkpoint", "restore", "nri", "handler",
+        ])
         let config = first ?? daemon.podConfiguration("first")
         let id = try await daemon.runPod(config)
         _ = try await daemon.runtime { try await $0.removePodSandbox(.with { $0.podSandboxID = id }) }
@@ -160,6 +162,8 @@ final class MortalLife: Sendable {
         let scratch = daemon.scratch
         var things = try HostSnapshot(of: scratch.appending("state"), mark: daemon.mark).things.filter {
             !$0.hasPrefix("link ") && !$0.contains(" berthd --config ") && !$0.hasSuffix("/last")
+                // A plugin of the daemon, which ends with it.
+                && !$0.contains("/nri/")
         }
         // By their directories: the thousands of files in them would take seconds to look at, each time.
         for name in try Files.list(scratch.appending("root").appending("snapshots")) {

@@ -1,22 +1,7 @@
-private import Foundation
 internal import LinuxKernel
 internal import SystemPackage
 internal import TestSupport
 internal import Testing
-
-/// The CRIU that the tests use.
-private enum CRIU {
-    static let program = ProcessInfo.processInfo.environment["BERTH_CRIU"] ?? "/usr/sbin/criu"
-
-    static var isPossible: Bool {
-        guard Syscall.effectiveUserID == 0, Files.exists(FilePath(program)),
-            let check = try? Spawn.spawn(
-                executable: FilePath("/bin/sh"), arguments: ["sh", "-c", "\(program) check > /dev/null 2>&1"],
-                environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
-        else { return false }
-        return (try? check.waitBlocking()) == .exited(0)
-    }
-}
 
 /// Checkpoint and restore with the machine's CRIU (or the one that $BERTH_CRIU names), where it says that it can work
 /// with this kernel. Without runc: Debian's (1.1.5) does not come to an end with a CRIU that knows a kernel of today.

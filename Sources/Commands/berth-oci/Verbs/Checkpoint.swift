@@ -68,6 +68,9 @@ struct ImageOptions: ParsableArguments {
     @Flag(help: "Allow open TCP connections.")
     var tcpEstablished = false
 
+    @Flag(help: "Restore open TCP connections as closed ones.")
+    var tcpClose = false
+
     @Flag(help: "Allow unix sockets whose other end is outside.")
     var extUnixSk = false
 
@@ -93,6 +96,7 @@ struct ImageOptions: ParsableArguments {
         var options = CheckpointOptions(imagePath: GlobalOptions.absolute(imagePath.isEmpty ? "checkpoint" : imagePath))
         options.workPath = workPath.flatMap { $0.isEmpty ? nil : GlobalOptions.absolute($0) }
         options.tcpEstablished = tcpEstablished
+        options.tcpClose = tcpClose
         options.externalUnixSockets = extUnixSk
         options.shellJob = shellJob
         options.fileLocks = fileLocks
