@@ -157,6 +157,17 @@ static int set_options(int context, const char *data, struct bl_error *error)
     return 0;
 }
 
+// A superblock of these is that of a namespace, whoever mounts it: read-only is a matter of each mount, or the first
+// container of a pod would make /sys read-only for a privileged one after it.
+static bool is_of_namespace(const char *type)
+{
+    static const char *const types[] = {"sysfs", "proc", "mqueue", "cgroup", "cgroup2"};
+    for (size_t i = 0; i < BL_COUNT(types); i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
 int bl_make_filesystem(const char *type, const char *source, const char *data, uint64_t flags,
                        struct bl_error *error)
 {
@@ -169,8 +180,9 @@ int bl_make_filesystem(const char *type, const char *source, const char *data, u
         return bl_fail(error, errno, NULL, errno == ENODEV ? "filesystem type \"%s\" is unknown to the kernel" : "%s", type);
     if (source && source[0] && fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0) < 0)
         return fail_with_log(context, errno, "source", error);
+    uint64_t wanted = is_of_namespace(type) ? flags & ~(uint64_t)MS_RDONLY : flags;
     for (size_t i = 0; i < BL_COUNT(superblock); i++)
-        if (flags & superblock[i].flag && fsconfig(context, FSCONFIG_SET_FLAG, superblock[i].name, NULL, 0) < 0)
+        if (wanted & superblock[i].flag && fsconfig(context, FSCONFIG_SET_FLAG, superblock[i].name, NULL, 0) < 0)
             return fail_with_log(context, errno, superblock[i].name, error);
     if (set_options(context, data, error) < 0)
         return -1;

@@ -288,4 +288,31 @@ struct ConfigurationRootTests {
         }
         #expect(text.hasSuffix("0000000000000020"), "\(text)")
     }
+
+    /// Sysfs is one for all containers of a network namespace; that the first has it read-only is no matter of the second.
+    @Test func sysIsAsEachContainerOfAPodHasIt() throws {
+        let scene = try RuntimeScene()
+        let network = scene.scratch.appending("network")
+        let request = SandboxPlanRequest(id: scene.mark, pins: [("network", network)])
+        _ = try scene.launch(try PlanCompiler(facts: HostFacts.detect()).compileSandbox(request))
+        defer { try? Syscall.umount2(network, .detach) }
+        func specification(_ access: String) throws -> RuntimeSpec {
+            var spec = try scene.specification("echo box > /sys/class/net/lo/ifalias && echo written")
+            spec.linux?.namespaces?.removeAll { $0.type == "network" }
+            spec.linux?.namespaces?.append(.init(type: "network", path: network.string))
+            spec.linux?.cgroupsPath = "/\(scene.mark)/\(access)"
+            spec.process?.capabilities = DefaultProfile.capabilitySets(["CAP_NET_ADMIN"])
+            for index in spec.mounts?.indices ?? 0..<0 where spec.mounts?[index].destination == "/sys" {
+                spec.mounts?[index].options = [access]
+            }
+            return spec
+        }
+        try scene.write(specification("ro"))
+        let (first, process) = try scene.runtime.create(
+            id: "first", bundle: scene.bundle, waiting: true, options: RunOptions())
+        #expect(try scene.run(specification("rw"), id: "second") == .exited(0), "\(scene.output)")
+        try scene.runtime.start(first)
+        #expect(try scene.wait(process) == .exited(1))
+        try scene.runtime.delete(first, force: true)
+    }
 }
