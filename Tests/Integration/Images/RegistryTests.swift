@@ -66,8 +66,9 @@ private struct Registry {
 
                 let crictl = Program.folder.appending("berth-crictl").string
                 let pull = "\(crictl) --runtime-endpoint unix://\(daemon.socket) pull \(reference)"
-                let shown = try await Program.system("env").check("TERM=xterm", "script", "-qec", pull, "/dev/null")
-                    .standardOutput
+                let shown = try await Program.system("env").check(
+                    "-u", "NO_COLOR", "TERM=xterm", "script", "-qec", pull, "/dev/null"
+                ).standardOutput
                 for digest in digests { #expect(shown.contains("  \(digest):"), "\(shown)") }
                 #expect(shown.contains("pulled") && shown.contains("|++++"), "\(shown)")
                 #expect(shown.contains("Image is up to date for sha256:"))
