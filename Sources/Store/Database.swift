@@ -43,7 +43,7 @@ public final class Database: Sendable {
         do {
             pool = try Self.open(path)
             reserve = ReservedSpace(path)
-            try pool.writeWithoutTransaction(reserve.take)
+            pool.writeWithoutTransaction(reserve.take)
         } catch {
             lock.release()
             throw Self.translate(error, path: path, doing: "open")
