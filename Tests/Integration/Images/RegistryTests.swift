@@ -45,18 +45,24 @@ private struct Registry {
             try await Program.system("curl").run("-sf", "http://127.0.0.1:\(port)/v2/").code == 0
         }
     }
+
+    /// - Returns: the reference of an image of busybox that it has now.
+    func pushBusybox(_ scratch: ScratchDirectory) async throws -> String {
+        let archive = scratch.appending("image.tar").string
+        try await Program.ours("berth-ctr").check(
+            "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", "box:1", "--output", archive)
+        let reference = "127.0.0.1:\(port)/library/box:1"
+        try await Program.system("skopeo").check(
+            "copy", "--dest-tls-verify=false", "oci-archive:\(archive)", "docker://\(reference)")
+        return reference
+    }
 }
 
 @Suite struct RegistryTests {
     @Test func onATerminalCrictlShowsABarForEachBlob() async throws {
         try await Daemon.with(image: false) { daemon in
             try await Registry.with(daemon.scratch) { registry in
-                let archive = daemon.scratch.appending("image.tar").string
-                try await Program.ours("berth-ctr").check(
-                    "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", "box:1", "--output", archive)
-                let reference = "127.0.0.1:\(registry.port)/library/box:1"
-                try await Program.system("skopeo").check(
-                    "copy", "--dest-tls-verify=false", "oci-archive:\(archive)", "docker://\(reference)")
+                let reference = try await registry.pushBusybox(daemon.scratch)
                 let manifest = try await Program.system("skopeo").check(
                     "inspect", "--raw", "--tls-verify=false", "docker://\(reference)")
                 let digests = manifest.standardOutput.split(separator: "sha256:").dropFirst().map {
@@ -83,12 +89,7 @@ private struct Registry {
     @Test func pulledImageRunsAndIsTheSameByTagDigestAndID() async throws {
         try await Daemon.with(image: false) { daemon in
             try await Registry.with(daemon.scratch) { registry in
-                let archive = daemon.scratch.appending("image.tar").string
-                try await Program.ours("berth-ctr").check(
-                    "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", "box:1", "--output", archive)
-                let reference = "127.0.0.1:\(registry.port)/library/box:1"
-                try await Program.system("skopeo").check(
-                    "copy", "--dest-tls-verify=false", "oci-archive:\(archive)", "docker://\(reference)")
+                let reference = try await registry.pushBusybox(daemon.scratch)
 
                 let pulled = try await daemon.images {
                     try await $0.pullImage(.with { $0.image = .with { $0.image = reference } }).imageRef

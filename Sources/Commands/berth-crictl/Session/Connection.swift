@@ -40,7 +40,8 @@ struct Connection: Sendable {
         try SocketTransport.probe(path)
         return try await withGRPCClient(
             transport: SocketTransport.client(path),
-            interceptors: Session.current.isDebug ? [CallPrinter()] : [], handleClient: body)
+            interceptors: Session.current.isDebug ? [CallPrinter { TerminalOutput.standardError.writeLine($0) }] : [],
+            handleClient: body)
     }
 
     static func describe(_ error: RPCError) -> String {
@@ -64,24 +65,5 @@ func doing<Result>(
         return try await body()
     } catch let error as RPCError {
         throw BerthError(.internal, "\(what): \(Connection.describe(error))")
-    }
-}
-
-/// `--debug`: each call with its time on standard error.
-private struct CallPrinter: ClientInterceptor {
-    func intercept<Input: Sendable, Output: Sendable>(
-        request: StreamingClientRequest<Input>, context: ClientContext,
-        next: (StreamingClientRequest<Input>, ClientContext) async throws -> StreamingClientResponse<Output>
-    ) async throws -> StreamingClientResponse<Output> {
-        let start = ContinuousClock.now
-        let response = try await next(request, context)
-        let result =
-            switch response.accepted {
-            case .success: "ok"
-            case .failure(let error): "\(error.code): \(error.message)"
-            }
-        TerminalOutput.standardError.writeLine(
-            "\(context.descriptor.fullyQualifiedMethod): \(result) (\(start.duration(to: .now)))")
-        return response
     }
 }

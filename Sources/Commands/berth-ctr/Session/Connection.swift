@@ -35,7 +35,7 @@ struct Connection: Sendable {
         try SocketTransport.probe(session.address)
         let transport = try SocketTransport.client(session.address)
         var interceptors: [any ClientInterceptor] = [SessionHeaders()]
-        if session.isDebug { interceptors.append(CallPrinter()) }
+        if session.isDebug { interceptors.append(CallPrinter { TerminalOutput.standardError.writeLine($0) }) }
         return try await withGRPCClient(transport: transport, interceptors: interceptors) { client in
             try await body(Connection(client))
         }
@@ -82,24 +82,5 @@ private struct SessionHeaders: ClientInterceptor {
         request.metadata.addString(session.namespace, forKey: "containerd-namespace")
         if let lease = session.lease { request.metadata.addString(lease, forKey: "containerd-lease") }
         return try await next(request, context)
-    }
-}
-
-/// `--debug`: each call with its time on standard error.
-private struct CallPrinter: ClientInterceptor {
-    func intercept<Input: Sendable, Output: Sendable>(
-        request: StreamingClientRequest<Input>, context: ClientContext,
-        next: (StreamingClientRequest<Input>, ClientContext) async throws -> StreamingClientResponse<Output>
-    ) async throws -> StreamingClientResponse<Output> {
-        let start = ContinuousClock.now
-        let response = try await next(request, context)
-        let result =
-            switch response.accepted {
-            case .success: "ok"
-            case .failure(let error): "\(error.code): \(error.message)"
-            }
-        TerminalOutput.standardError.writeLine(
-            "\(context.descriptor.fullyQualifiedMethod): \(result) (\(start.duration(to: .now)))")
-        return response
     }
 }
