@@ -125,7 +125,7 @@ import Testing
             #expect(error.code == .deadlineExceeded)
             try await eventually("the children to be gone") {
                 let table = try await fixture.engine.execSync(["ps"], in: id).stdout
-                return !String(decoding: table, as: UTF8.self).contains("8639")
+                return !String(decoding: table, as: UTF8.self).contains("sleep 8639")
             }
         }
     }

@@ -113,7 +113,7 @@ internal import Testing
             #expect(error?.code == .deadlineExceeded)
             try await eventually("the exec's whole tree to be gone") {
                 let processes = try await daemon.exec(container, ["/bin/ps"])
-                return !String(decoding: processes.stdout, as: UTF8.self).contains("777")
+                return !String(decoding: processes.stdout, as: UTF8.self).contains("sleep 777")
             }
         }
     }
