@@ -146,9 +146,8 @@ extension Cgroup {
             memory.mappedFile = table["file_mapped"] ?? 0
             memory.pageFaults = memory.ownPageFaults
             memory.majorPageFaults = memory.ownMajorPageFaults
-            let events = self.table("memory", "memory.events")
-            memory.failures = events["max"] ?? 0
-            memory.oomKills = events["oom_kill"] ?? 0
+            memory.failures = self.table("memory", "memory.events")["max"] ?? 0
+            memory.oomKills = oomKills()
             return
         }
         memory.usage = number("memory", "memory.usage_in_bytes") ?? 0
@@ -166,7 +165,12 @@ extension Cgroup {
         memory.pageFaults = table["total_pgfault"] ?? 0
         memory.majorPageFaults = table["total_pgmajfault"] ?? 0
         memory.failures = number("memory", "memory.failcnt") ?? 0
-        memory.oomKills = self.table("memory", "memory.oom_control")["oom_kill"] ?? 0
+        memory.oomKills = oomKills()
+    }
+
+    /// Processes that the kernel has killed for the memory limit, of the cgroup and (v2) those below it.
+    public func oomKills() -> UInt64 {
+        table("memory", isUnified("memory") ? "memory.events" : "memory.oom_control")["oom_kill"] ?? 0
     }
 
     /// v1 tells "unlimited" as the largest multiple of the page size.

@@ -119,6 +119,46 @@ internal import Testing
         }
     }
 
+    /// As people move a container to another node: the archive is the one layer of an annotated image in a registry.
+    @Test(.enabled(if: CRIU.isPossible)) func aContainerGoesOnFromAnImage() async throws {
+        try await Daemon.with(settings: Self.settings) { daemon in
+            let config = daemon.podConfiguration("first")
+            let pod = try await daemon.runPod(config)
+            let id = try await counter(daemon, in: pod, config)
+            try await eventually("the counter") { count(daemon, "first", "main") > 10 }
+            let location = daemon.scratch.appending("checkpoint.tar")
+            try await checkpoint(id, to: location, daemon)
+            let written = count(daemon, "first", "main")
+            try await daemon.removePod(pod)
+
+            try await TestRegistry.with(daemon.scratch) { registry in
+                let reference = "127.0.0.1:\(registry.port)/moved/counter:1"
+                let layout = daemon.scratch.appending("layout").string
+                let umoci = Program.system("umoci")
+                try await umoci.check("init", "--layout", layout)
+                try await umoci.check("new", "--image", "\(layout):1")
+                try await umoci.check("raw", "add-layer", "--image", "\(layout):1", location.string)
+                try await umoci.check(
+                    "config", "--image", "\(layout):1", "--manifest.annotation",
+                    "org.criu.checkpoint.container.name=main")
+                try await Program.system("skopeo").check(
+                    "copy", "--dest-tls-verify=false", "oci:\(layout):1", "docker://\(reference)")
+                _ = try await daemon.images {
+                    try await $0.pullImage(.with { $0.image = .with { $0.image = reference } })
+                }
+
+                let next = daemon.podConfiguration("second")
+                let second = try await daemon.runPod(next)
+                let container = daemon.containerConfiguration("main", []) { $0.image.image = reference }
+                let restored = try await daemon.startContainer(container, in: second, next)
+                try await eventually("the restored counter") { count(daemon, "second", "main") > written }
+                #expect(try await daemon.status(of: restored).image.image == Daemon.image)
+                try await daemon.removePod(second)
+                #expect(staged(daemon) == [])
+            }
+        }
+    }
+
     @Test(.enabled(if: CRIU.isPossible)) func theDaemonDiesAtEveryStep() async throws {
         try await Daemon.with(settings: Self.settings) { daemon in
             let life = try await MortalLife(daemon)

@@ -4,50 +4,15 @@ internal import SystemPackage
 internal import TestSupport
 internal import Testing
 
-/// Debian's docker-registry, started on a free port of 127.0.0.1.
-private struct Registry {
-    let port: Int
-    private let process: ChildProcess
-
-    static func with(_ scratch: ScratchDirectory, _ body: (Registry) async throws -> Void) async throws {
-        let registry = try await Registry(scratch)
-        do {
-            try await body(registry)
-        } catch {
-            try? registry.process.signal(9)
-            _ = try? await registry.process.wait()
-            throw error
-        }
-        try registry.process.signal(9)
-        _ = try await registry.process.wait()
-    }
-
-    private init(_ scratch: ScratchDirectory) async throws {
-        let port = Int.random(in: 20000...29999)
-        self.port = port
-        let config = try scratch.file(
-            "registry.yml",
-            """
-            version: 0.1
-            storage:
-              filesystem:
-                rootdirectory: \(scratch.path)/registry
-            http:
-              addr: 127.0.0.1:\(port)
-            """)
-        let log = try FileDescriptor.open(
-            scratch.appending("registry.log"), .writeOnly, options: [.create, .append], permissions: .ownerReadWrite)
-        defer { try? log.close() }
-        process = try Spawn.spawn(
-            executable: Program.system("docker-registry").path, arguments: ["docker-registry", "serve", config.string],
-            environment: ["PATH=/usr/bin:/bin"], descriptors: [(log, 1), (log, 2)], newSession: true)
-        try await eventually("the registry to listen") {
-            try await Program.system("curl").run("-sf", "http://127.0.0.1:\(port)/v2/").code == 0
-        }
+extension TestRegistry {
+    static func with(_ scratch: ScratchDirectory, _ body: (TestRegistry) async throws -> Void) async throws {
+        let registry = try await TestRegistry(below: scratch.path)
+        defer { registry.stop() }
+        try await body(registry)
     }
 
     /// - Returns: the reference of an image of busybox that it has now.
-    func pushBusybox(_ scratch: ScratchDirectory) async throws -> String {
+    fileprivate func pushBusybox(_ scratch: ScratchDirectory) async throws -> String {
         let archive = scratch.appending("image.tar").string
         try await Program.ours("berth-ctr").check(
             "image", "build-rootfs", "--busybox", "/bin/busybox", "--tag", "box:1", "--output", archive)
@@ -61,7 +26,7 @@ private struct Registry {
 @Suite struct RegistryTests {
     @Test func onATerminalCrictlShowsABarForEachBlob() async throws {
         try await Daemon.with(image: false) { daemon in
-            try await Registry.with(daemon.scratch) { registry in
+            try await TestRegistry.with(daemon.scratch) { registry in
                 let reference = try await registry.pushBusybox(daemon.scratch)
                 let manifest = try await Program.system("skopeo").check(
                     "inspect", "--raw", "--tls-verify=false", "docker://\(reference)")
@@ -88,7 +53,7 @@ private struct Registry {
 
     @Test func pulledImageRunsAndIsTheSameByTagDigestAndID() async throws {
         try await Daemon.with(image: false) { daemon in
-            try await Registry.with(daemon.scratch) { registry in
+            try await TestRegistry.with(daemon.scratch) { registry in
                 let reference = try await registry.pushBusybox(daemon.scratch)
 
                 let pulled = try await daemon.images {
@@ -113,7 +78,7 @@ private struct Registry {
 
     @Test func absentImageIsNamed() async throws {
         try await Daemon.with(image: false) { daemon in
-            try await Registry.with(daemon.scratch) { registry in
+            try await TestRegistry.with(daemon.scratch) { registry in
                 let reference = "127.0.0.1:\(registry.port)/library/absent:1"
                 let output = try await daemon.crictl.run("pull", reference)
                 #expect(output.code == 1)
@@ -124,7 +89,7 @@ private struct Registry {
 
     @Test func imagesArePushedMountedListedAndDeletedFromTheCommandLine() async throws {
         try await Daemon.with(image: false) { daemon in
-            try await Registry.with(daemon.scratch) { registry in
+            try await TestRegistry.with(daemon.scratch) { registry in
                 let ctr = Program.ours("berth-ctr", "-a", daemon.socket.string, "-n", "k8s.io")
                 let archive = daemon.scratch.appending("image.tar").string
                 let name = "docker.io/library/box:1"

@@ -28,13 +28,14 @@ struct Events: Verb {
         }
         try print(container)
         if stats { return }
-        var kills = Self.kills(container)
+        let cgroup = container.cgroup.cgroup
+        var kills = cgroup.oomKills()
         var left = pause
         while container.status() != .stopped {
             let slice = min(left, Self.glance)
             usleep(UInt32(slice) * 1000)
             left -= slice
-            let now = Self.kills(container)
+            let now = cgroup.oomKills()
             if now > kills { try Output.json(OOMEvent(id: id), pretty: false) }
             kills = max(now, kills)
             if left > 0 { continue }
@@ -49,10 +50,6 @@ struct Events: Verb {
 
     private func print(_ container: KnownContainer) throws {
         try Output.json(StatisticsEvent(container), pretty: false)
-    }
-
-    private static func kills(_ container: KnownContainer) -> UInt64 {
-        (try? container.cgroup.statistics().memory.oomKills) ?? 0
     }
 
     /// Durations as Go writes them: numbers with units, added up; a bare number is of seconds.
