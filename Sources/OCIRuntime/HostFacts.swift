@@ -17,6 +17,8 @@ public struct HostFacts: Sendable {
     public var idMapHelpers: (uid: String, gid: String)?
     public var hasAppArmor: Bool
     public var hasSELinux: Bool
+    /// This kernel takes programs of cgroup2 for the access to devices; looked for where v1 has no files for it.
+    public var hasDevicePrograms = true
     /// Of Intel RDT; looked for where a configuration asks for it.
     public var resctrl: FilePath?
 
@@ -50,12 +52,14 @@ public struct HostFacts: Sendable {
             )
         }
         let last = (try? Files.readText("/proc/sys/kernel/cap_last_cap")).flatMap { UInt8($0) } ?? 40
-        return HostFacts(
+        var facts = HostFacts(
             cgroups: cgroups, cpuset: cpuset, capabilities: try Syscall.capabilities().permitted,
             lastCapability: last, effectiveUserID: Syscall.effectiveUserID,
             effectiveGroupID: Syscall.effectiveGroupID, idMapHelpers: findIDMapHelpers(),
             hasAppArmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled")) == "Y",
             hasSELinux: Files.exists("/sys/fs/selinux/enforce"))
+        if cgroups.hierarchy(of: "devices") == nil { facts.hasDevicePrograms = DeviceProgram.isSupported }
+        return facts
     }
 
     private static func findIDMapHelpers() -> (uid: String, gid: String)? {

@@ -1,10 +1,12 @@
 // Whole launches in this process: baton, failures, rollback. As root also in namespaces of their own.
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,7 +91,7 @@ static int play(struct scene *s, struct bl_exit *exit, struct bl_error *error)
 
 // Whether this process, of the child's user and with no capability more than it, can read its memory while it is set up.
 // -1 where it does not come so far.
-static int can_look_into_child(void)
+static int can_look(bool dumpable)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {0};
@@ -97,6 +99,7 @@ static int can_look_into_child(void)
     struct bl_error error = {0};
     Berth__Launch__V1__WaitForStart wait = BERTH__LAUNCH__V1__WAIT_FOR_START__INIT;
     begin(&s, "");
+    s.clone.dumpable = dumpable;
     add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
     add(&s, BL_PLACE_CHILD, BL_ACTION(WAIT_FOR_START), &wait);
     add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
@@ -110,14 +113,73 @@ static int can_look_into_child(void)
     return memory >= 0 ? 1 : code == EACCES ? 0 : -1;
 }
 
+static int can_look_into_child(void) { return can_look(false); }
+
+static int cannot_look_into_child(void) { return can_look(true) != 1; }
+
+// 0 where the caller's groups, by which files of the host open, are gone from a child in a user namespace of its own before
+// anything runs as its root: createContainer hooks do so before set_user.
+static int takes_groups_along(void)
+{
+    gid_t group = 4242;
+    struct scene s;
+    struct bl_exit exit = {.code = -1};
+    struct bl_error error = {0};
+    Berth__Launch__V1__MapIDs map = BERTH__LAUNCH__V1__MAP_IDS__INIT;
+    Berth__Launch__V1__IDMap ids = BERTH__LAUNCH__V1__IDMAP__INIT, *all[] = {&ids};
+    ids.size = 65536;
+    map.uids = map.gids = all;
+    map.n_uids = map.n_gids = 1;
+    begin(&s, "! grep -q '^Groups:.*[0-9]' /proc/self/status");
+    s.clone.flags = CLONE_NEWUSER;
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_HOST, BL_ACTION(MAP_IDS), &map);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    return setgroups(1, &group) < 0 || play(&s, &exit, &error) < 0 ? -1 : exit.code;
+}
+
+// 0 where a launch whose /proc is something else ends before its first step: id maps and kernel parameters would go to files
+// of whoever made it.
+static int trusts_another_proc(void)
+{
+    struct scene s;
+    struct bl_exit exit = {0};
+    struct bl_error error = {0};
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+        return -1;
+    begin(&s, "true");
+    s.directory.path = (char *)test_path("no-procfs");
+    add(&s, BL_PLACE_HOST, BL_ACTION(MAKE_DIRECTORY), &s.directory);
+    add(&s, BL_PLACE_HOST, BL_ACTION(CLONE), &s.clone);
+    add(&s, BL_PLACE_CHILD, BL_ACTION(EXEC), &s.exec);
+    if (play(&s, &exit, &error) == 0)
+        return 1;
+    return error.code == ENOSYS && strcmp(error.path, "/proc") == 0 && access(s.directory.path, F_OK) < 0 ? 0 : 2;
+}
+
+static void in_a_process_of_its_own(int (*test)(void))
+{
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(test());
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void as_root(void)
 {
     test_group("launch: who has the child's user cannot look into it before its exec");
-    pid_t looker = fork();
-    if (looker == 0)
-        _exit(can_look_into_child());
-    int status = -1;
-    CHECK(waitpid(looker, &status, 0) == looker && status == 0);
+    in_a_process_of_its_own(can_look_into_child);
+
+    test_group("launch: a child that joins nothing may stay open to its user");
+    in_a_process_of_its_own(cannot_look_into_child);
+
+    test_group("launch: the caller's groups stay outside of a user namespace");
+    in_a_process_of_its_own(takes_groups_along);
+
+    test_group("launch: a /proc that is no procfs is not written to");
+    in_a_process_of_its_own(trusts_another_proc);
 
     struct scene s;
     struct bl_exit exit = {0};

@@ -88,7 +88,7 @@ _Noreturn void bl_child_main(struct bl_launch *launch)
         if (message.flag && bl_become_namespace_root(&error) < 0)
             fail(launch, &error);
         // Until exec nobody in the container may look at this process's memory or descriptors (ptrace, /proc/PID).
-        prctl(PR_SET_DUMPABLE, 0);
+        prctl(PR_SET_DUMPABLE, launch->dumpable);
         for (; launch->step < launch->plan->n_steps; launch->step++) {
             const bl_step *step = launch->plan->steps[launch->step];
             if (step->place == BL_PLACE_HOST)

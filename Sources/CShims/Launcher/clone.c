@@ -177,6 +177,7 @@ int bl_step_clone(struct bl_launch *launch, const Berth__Launch__V1__Clone *acti
             return bl_fail(error, code, action->cgroup, NULL);
         }
     }
+    launch->dumpable = action->dumpable;
     // A sibling is the caller's child, and takes its exit signal from this process's own.
     struct cloning cloning = {
         .launch = launch, .action = action, .error = error, .cgroup = cgroup, .pair = pair,

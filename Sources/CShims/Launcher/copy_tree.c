@@ -79,6 +79,22 @@ static int copy_entry(int from, int to, const char *name, int depth, struct bl_e
     return 0;
 }
 
+// The top is the mount itself: its mode is that of the mount's options, and so is an owner that they name.
+static int copy_status(int from, int to, int depth, struct bl_error *error)
+{
+    struct stat status, mounted;
+    if (fstat(from, &status) < 0 || fstat(to, &mounted) < 0)
+        return bl_fail(error, errno, NULL, "copy up");
+    bool owned = depth == 0 && (mounted.st_uid != 0 || mounted.st_gid != 0);
+    mode_t mode = depth == 0 ? mounted.st_mode : status.st_mode;
+    if ((!owned && fchown(to, status.st_uid, status.st_gid) < 0) || fchmod(to, mode & 07777) < 0)
+        return bl_fail(error, errno, NULL, "copy up");
+    copy_attributes(from, to);
+    struct timespec times[2] = {status.st_atim, status.st_mtim};
+    (void)futimens(to, times);
+    return 0;
+}
+
 static void close_directory(DIR **directory)
 {
     if (*directory)
@@ -102,14 +118,7 @@ static int copy_level(int from, int to, int depth, struct bl_error *error)
         if (copy_entry(from, to, entry->d_name, depth, error) < 0)
             return -1;
     }
-    struct stat status;
-    if (fstat(from, &status) < 0 || fchown(to, status.st_uid, status.st_gid) < 0 ||
-        fchmod(to, status.st_mode & 07777) < 0)
-        return bl_fail(error, errno, NULL, "copy up");
-    copy_attributes(from, to);
-    struct timespec times[2] = {status.st_atim, status.st_mtim};
-    (void)futimens(to, times);
-    return 0;
+    return copy_status(from, to, depth, error);
 }
 
 int bl_copy_tree(int from, int to, struct bl_error *error) { return copy_level(from, to, 0, error); }

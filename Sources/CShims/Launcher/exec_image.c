@@ -61,7 +61,7 @@ int bl_find_program(const char *name, char *const *environment, size_t count, ch
         if (!*folder)
             break;
     }
-    return bl_fail(error, code, NULL, "\"%s\" in $PATH", name);
+    return bl_fail(error, code, NULL, code == ENOENT ? "executable file not found in $PATH" : "in $PATH");
 }
 
 // Waits in open(2) until `start` opens the FIFO for reading, then tells it by one byte that the process goes on.
@@ -88,6 +88,9 @@ int bl_step_wait_for_start(struct bl_launch *launch, const Berth__Launch__V1__Wa
             return -1;
         }
     }
+    // The change of user took it back, and an exec looks up the namespaces of who waits here.
+    if (launch->dumpable)
+        prctl(PR_SET_DUMPABLE, 1);
     struct bl_sync message = {.type = BL_SYNC_WAITING, .step = launch->step};
     if (bl_sync_send(launch->sync, &message, -1) < 0)
         _exit(128);

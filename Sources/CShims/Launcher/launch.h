@@ -31,6 +31,7 @@ struct bl_launch {
     pid_t child;
     int child_pidfd;
     bool sibling;
+    bool dumpable;        // the child stays open to its own user
     int own_time;         // the launcher's time namespace, while it is in the container's; -1 otherwise
     bool mapped;          // map_ids ran, and the child does not know it yet
     bool waiting;         // the child is in wait_for_start
@@ -168,6 +169,7 @@ BL_STEP(bl_step_install_seccomp, InstallSeccomp);
 int bl_forward_listener(struct bl_launch *launch, const Berth__Launch__V1__InstallSeccomp *action, int number,
                         struct bl_error *error);
 // steps_limits.c
+BL_STEP(bl_step_limit_devices, LimitDevices);
 BL_STEP(bl_step_set_rlimit, SetRlimit);
 BL_STEP(bl_step_set_oom_score, SetOomScore);
 BL_STEP(bl_step_set_scheduler, SetScheduler);

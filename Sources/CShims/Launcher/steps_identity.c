@@ -56,9 +56,15 @@ static void give_stdio(uint32_t uid)
     }
 }
 
+// user_namespaces(7): nobody in this user namespace may change his groups, so that nobody loses one that denies him a file.
+static bool denies_setgroups(const struct bl_launch *launch)
+{
+    char text[8];
+    return bl_read_text(launch->host_proc, "self/setgroups", text, sizeof text) > 0 && strncmp(text, "deny", 4) == 0;
+}
+
 int bl_step_set_user(struct bl_launch *launch, const Berth__Launch__V1__SetUser *action, struct bl_error *error)
 {
-    (void)launch;
     gid_t groups[1024];
     if (action->n_additional_gids > BL_COUNT(groups))
         return bl_fail(error, E2BIG, NULL, "%zu additional groups; %zu are allowed", action->n_additional_gids,
@@ -69,7 +75,8 @@ int bl_step_set_user(struct bl_launch *launch, const Berth__Launch__V1__SetUser 
         return bl_fail(error, errno, NULL, "keep capabilities");
     for (size_t i = 0; i < action->n_additional_gids; i++)
         groups[i] = action->additional_gids[i];
-    if (!action->skip_groups && setgroups(action->n_additional_gids, groups) < 0)
+    if (!action->skip_groups && setgroups(action->n_additional_gids, groups) < 0 &&
+        (errno != EPERM || action->n_additional_gids > 0 || !denies_setgroups(launch)))
         return bl_fail(error, errno, NULL, "setgroups");
     if (setresgid(action->gid, action->gid, action->gid) < 0)
         return bl_fail(error, errno, NULL, "gid %u", action->gid);

@@ -1,4 +1,5 @@
 // Resource limits, OOM score, scheduling: values that the launcher may not be allowed to raise.
+#include <linux/bpf.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,5 +138,31 @@ int bl_step_set_memory_policy(struct bl_launch *launch, const Berth__Launch__V1_
     unsigned long bits = action->nodes.len ? action->nodes.len * 8 + 1 : 0;
     if (syscall(SYS_set_mempolicy, (int)action->mode, bits ? nodes.words : NULL, bits) < 0)
         return bl_fail(error, errno, NULL, "mode %#x", action->mode);
+    return 0;
+}
+
+int bl_step_limit_devices(struct bl_launch *launch, const Berth__Launch__V1__LimitDevices *action,
+                          struct bl_error *error)
+{
+    (void)launch;
+    cleanup_close int directory = open(action->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return bl_fail(error, errno, action->directory, NULL);
+    union bpf_attr load, attach;
+    memset(&load, 0, sizeof load);
+    memset(&attach, 0, sizeof attach);
+    load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+    load.insns = (uint64_t)(uintptr_t)action->instructions.data;
+    load.insn_cnt = (uint32_t)(action->instructions.len / sizeof(struct bpf_insn));
+    load.license = (uint64_t)(uintptr_t) "Apache";
+    cleanup_close int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+    if (program < 0)
+        return bl_fail(error, errno, action->directory, "load the program of its devices");
+    attach.target_fd = (uint32_t)directory;
+    attach.attach_bpf_fd = (uint32_t)program;
+    attach.attach_type = BPF_CGROUP_DEVICE;
+    attach.attach_flags = BPF_F_ALLOW_MULTI;
+    if (syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach) < 0)
+        return bl_fail(error, errno, action->directory, "attach the program of its devices");
     return 0;
 }

@@ -60,7 +60,8 @@ int bl_step_unshare(struct bl_launch *launch, const Berth__Launch__V1__Unshare *
 
 int bl_become_namespace_root(struct bl_error *error)
 {
-    // EPERM: the namespace denies setgroups(2).
+    // Here and not only where the container's user is set: hooks and mounts come before that, and the caller's groups open
+    // files of the host. EPERM: the namespace denies setgroups(2).
     if (setgroups(0, NULL) < 0 && errno != EPERM)
         return bl_fail(error, errno, NULL, "drop the groups in the user namespace");
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
@@ -162,15 +163,19 @@ int bl_step_set_time_offsets(struct bl_launch *launch, const Berth__Launch__V1__
 {
     char path[32], text[256];
     size_t used = 0;
-    if (launch->is_child || launch->child <= 0)
-        return bl_fail(error, EINVAL, NULL, "offsets are set by the host, after clone");
+    if (!launch->is_child && launch->child <= 0)
+        return bl_fail(error, EINVAL, NULL, "offsets are set after clone");
     for (size_t i = 0; i < action->n_offsets && used < sizeof text; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s %lld %u\n", action->offsets[i]->clock,
                                  (long long)action->offsets[i]->seconds, action->offsets[i]->nanoseconds);
     if (used >= sizeof text)
         return bl_fail(error, E2BIG, NULL, "%zu offsets", action->n_offsets);
-    // Of the namespace that the child unshared: what this file sets is that of its children to be.
-    snprintf(path, sizeof path, "%d/timens_offsets", launch->child);
+    // Of the namespace that the child unshared: what this file sets is that of its children to be. A child that is not
+    // dumpable cannot open its own.
+    if (launch->is_child)
+        strcpy(path, "self/timens_offsets");
+    else
+        snprintf(path, sizeof path, "%d/timens_offsets", launch->child);
     return bl_write_file(launch->host_proc, path, text, used) < 0 ? bl_fail(error, errno, NULL, "write timens_offsets")
                                                                   : 0;
 }

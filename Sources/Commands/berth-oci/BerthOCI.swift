@@ -10,9 +10,6 @@ struct RootCommand: ParsableCommand {
         commandName: "berth-oci",
         abstract: "Runs containers out of OCI bundles, with runc's command line.",
         discussion: """
-            Global options stand before the verb: --root DIR, --log FILE, --log-format text|json, --debug,
-            --systemd-cgroup, --rootless, --trace, --version. --trace prints where the time goes, step by step.
-
               berth-oci spec --bundle /tmp/box       # writes a config.json to start from
               berth-oci run --bundle /tmp/box mybox  # creates, starts, waits and deletes
               berth-oci plan --bundle /tmp/box       # shows what would happen, step by step
@@ -63,6 +60,11 @@ enum BerthOCI {
         if !globals.showVersion, let name = rest.first, let action = QuickArguments.action(name, rest.dropFirst()) {
             return carryOut(globals, name, action)
         }
+        if !globals.showVersion, rest.first == "help", rest.count == 2, let name = rest.last,
+            let type = Verbs.find(name)
+        {
+            Help.show(type, name)
+        }
         guard !globals.showVersion, let name = rest.first, let type = Verbs.find(name) else {
             if !globals.showVersion, let name = rest.first, !name.hasPrefix("-"), name != "help" {
                 complain(UnknownVerb.text(name))
@@ -104,16 +106,10 @@ enum BerthOCI {
         _ name: String, _ type: Command.Type, _ arguments: [String]
     ) throws -> any Verb {
         if let flag = arguments.first, ["-h", "--help"].contains(flag) {
-            Output.text(Help.text(type, name))
-            Output.end(0)
+            Help.show(type, name)
         }
-        let parsed = try type.parseAsRoot(arguments)
         // --help parses as the built-in help command.
-        guard let verb = parsed as? any Verb else {
-            var help = parsed
-            try help.run()
-            Output.end(0)
-        }
+        guard let verb = try type.parseAsRoot(arguments) as? any Verb else { Help.show(type, name) }
         return verb
     }
 

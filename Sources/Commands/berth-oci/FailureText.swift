@@ -5,7 +5,9 @@ enum FailureText {
         // Of a program that could not be run, people read it as a shell would say it.
         guard ["create", "run", "restore"].contains(verb), !message.hasPrefix("exec ") else { return message }
         let failed = "\(OwnUser.programName) \(verb) failed: "
+        let unable = failed + "unable to start container process: "
+        if message.hasPrefix("make cgroup ") { return unable + "unable to apply cgroup configuration: " + message }
         guard message.hasPrefix("bind ") || message.hasPrefix("mount ") else { return failed + message }
-        return failed + "unable to start container process: error during container init: error mounting: " + message
+        return unable + "error during container init: error mounting: " + message
     }
 }

@@ -13,6 +13,8 @@ struct GlobalOptions: Sendable {
     /// Prints the time of each part.
     var trace = false
     var systemdCgroup = false
+    /// crun's --cgroup-manager=disabled, by which podman's `--cgroups disabled` comes.
+    var cgroupsDisabled = false
     /// `nil`: found out.
     var rootless: Bool?
     /// A name or a path; `nil`: criu of the PATH.
@@ -21,9 +23,33 @@ struct GlobalOptions: Sendable {
 
     enum LogFormat: String, Sendable { case text, json }
 
+    /// The section of every verb's help, in the shape of the others.
+    static let help = """
+        GLOBAL OPTIONS (before the verb):
+          --root <root>           Directory of the containers' state. (default:
+                                  /run/berth-oci; of an ordinary user
+                                  $XDG_RUNTIME_DIR/berth-oci)
+          --log <log>             File for warnings and errors. (default: stderr)
+          --log-format <log-format>
+                                  text or json. (default: text)
+          --debug                 Log each step, too.
+          --systemd-cgroup        Let systemd make the cgroup, a transient scope;
+                                  cgroupsPath is SLICE:PREFIX:NAME.
+          --cgroup-manager <cgroup-manager>
+                                  cgroupfs, systemd or disabled, as crun has it.
+                                  (default: cgroupfs)
+          --rootless <rootless>   auto, true or false: do without what only root
+                                  may do to cgroups. (default: auto)
+          --criu <criu>           Program that checkpoints and restores.
+                                  (default: criu)
+          --trace                 Print where the time goes, step by step.
+          -v, --version           Show the version.
+        """
+
     var runtime: ContainerRuntime {
         ContainerRuntime(
-            root: root, usesSystemd: systemdCgroup, isRootless: rootless ?? !OwnUser.hasRootsRights)
+            root: root, usesSystemd: systemdCgroup, isRootless: rootless ?? !OwnUser.hasRootsRights,
+            usesCgroups: !cgroupsDisabled)
     }
 
     private init() {
@@ -62,6 +88,14 @@ struct GlobalOptions: Sendable {
             case "debug": options.debug = parts.count == 1 || parts[1] == "true"
             case "trace": options.trace = parts.count == 1 || parts[1] == "true"
             case "systemd-cgroup": options.systemdCgroup = parts.count == 1 || parts[1] == "true"
+            case "cgroup-manager":
+                let text = try value()
+                guard ["cgroupfs", "systemd", "disabled"].contains(text) else {
+                    throw BerthError.invalid(
+                        field: "--cgroup-manager", value: text, rule: "must be cgroupfs, systemd or disabled")
+                }
+                options.systemdCgroup = text == "systemd"
+                options.cgroupsDisabled = text == "disabled"
             case "rootless":
                 let text = try value()
                 guard ["auto", "true", "false"].contains(text) else {

@@ -548,6 +548,14 @@ public nonisolated struct Berth_Launch_V1_Step: @unchecked Sendable {
     set {_uniqueStorage()._action = .joinResctrl(newValue)}
   }
 
+  public var limitDevices: Berth_Launch_V1_LimitDevices {
+    get {
+      if case .limitDevices(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_LimitDevices()
+    }
+    set {_uniqueStorage()._action = .limitDevices(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Action: Equatable, Sendable {
@@ -602,6 +610,7 @@ public nonisolated struct Berth_Launch_V1_Step: @unchecked Sendable {
     case setMemoryPolicy(Berth_Launch_V1_SetMemoryPolicy)
     case findHome(Berth_Launch_V1_FindHome)
     case joinResctrl(Berth_Launch_V1_JoinResctrl)
+    case limitDevices(Berth_Launch_V1_LimitDevices)
 
   }
 
@@ -697,6 +706,10 @@ public nonisolated struct Berth_Launch_V1_Clone: Sendable {
   /// At most 8. The clone is made by a process that lives for it alone and joins these first, in order: what is made
   /// belongs to a user namespace among them, and the launcher itself keeps the host's rights.
   public var joins: [Berth_Launch_V1_JoinNamespace] = []
+
+  /// The child is not hidden from its own user until exec: for an ordinary user, whose launcher has no other right to look
+  /// into it, and a plan that joins no namespace, where nobody is to hide from.
+  public var dumpable: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -834,6 +847,23 @@ public nonisolated struct Berth_Launch_V1_FindHome: Sendable {
   // methods supported on all messages.
 
   public var uid: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// HOST, before `clone`: attaches a BPF_PROG_TYPE_CGROUP_DEVICE program to a cgroup2 directory, besides those that are there
+/// (BPF_F_ALLOW_MULTI).
+public nonisolated struct Berth_Launch_V1_LimitDevices: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var directory: String = String()
+
+  /// struct bpf_insn each, eight bytes in the host's order.
+  public var instructions: Data = Data()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2343,7 +2373,7 @@ nonisolated extension Berth_Launch_V1_Plan: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Berth_Launch_V1_Step: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Step"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}place\0\u{1}words\0\u{1}optional\0\u{4}\u{7}make_directory\0\u{3}write_file\0\u{3}join_namespace\0\u{1}clone\0\u{1}unshare\0\u{3}map_ids\0\u{3}join_cgroup\0\u{3}pin_namespace\0\u{2}\u{3}mount\0\u{3}bind_mount\0\u{3}set_mount_attributes\0\u{3}set_propagation\0\u{3}make_node\0\u{3}make_symlink\0\u{3}mask_path\0\u{3}readonly_path\0\u{3}pivot_root\0\u{1}sysctl\0\u{3}set_hostname\0\u{3}set_domainname\0\u{3}set_rlimit\0\u{3}set_capabilities\0\u{3}set_user\0\u{3}set_no_new_privileges\0\u{3}install_seccomp\0\u{3}set_oom_score\0\u{3}setup_terminal\0\u{3}bind_console\0\u{3}change_directory\0\u{3}set_umask\0\u{3}run_hook\0\u{3}wait_for_start\0\u{3}close_descriptors\0\u{1}exec\0\u{1}hold\0\u{3}new_session\0\u{3}create_mountpoint\0\u{3}set_security_label\0\u{3}set_scheduler\0\u{3}set_io_priority\0\u{3}set_personality\0\u{3}new_keyring\0\u{3}bring_up_loopback\0\u{3}open_root\0\u{3}move_links\0\u{3}set_time_offsets\0\u{3}enter_time_namespace\0\u{3}set_cpu_affinity\0\u{3}set_memory_policy\0\u{3}find_home\0\u{3}join_resctrl\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}place\0\u{1}words\0\u{1}optional\0\u{4}\u{7}make_directory\0\u{3}write_file\0\u{3}join_namespace\0\u{1}clone\0\u{1}unshare\0\u{3}map_ids\0\u{3}join_cgroup\0\u{3}pin_namespace\0\u{2}\u{3}mount\0\u{3}bind_mount\0\u{3}set_mount_attributes\0\u{3}set_propagation\0\u{3}make_node\0\u{3}make_symlink\0\u{3}mask_path\0\u{3}readonly_path\0\u{3}pivot_root\0\u{1}sysctl\0\u{3}set_hostname\0\u{3}set_domainname\0\u{3}set_rlimit\0\u{3}set_capabilities\0\u{3}set_user\0\u{3}set_no_new_privileges\0\u{3}install_seccomp\0\u{3}set_oom_score\0\u{3}setup_terminal\0\u{3}bind_console\0\u{3}change_directory\0\u{3}set_umask\0\u{3}run_hook\0\u{3}wait_for_start\0\u{3}close_descriptors\0\u{1}exec\0\u{1}hold\0\u{3}new_session\0\u{3}create_mountpoint\0\u{3}set_security_label\0\u{3}set_scheduler\0\u{3}set_io_priority\0\u{3}set_personality\0\u{3}new_keyring\0\u{3}bring_up_loopback\0\u{3}open_root\0\u{3}move_links\0\u{3}set_time_offsets\0\u{3}enter_time_namespace\0\u{3}set_cpu_affinity\0\u{3}set_memory_policy\0\u{3}find_home\0\u{3}join_resctrl\0\u{3}limit_devices\0")
 
   fileprivate class _StorageClass {
     var _place: Berth_Launch_V1_Place = .host
@@ -3048,6 +3078,19 @@ nonisolated extension Berth_Launch_V1_Step: SwiftProtobuf.Message, SwiftProtobuf
             _storage._action = .joinResctrl(v)
           }
         }()
+        case 63: try {
+          var v: Berth_Launch_V1_LimitDevices?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .limitDevices(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .limitDevices(v)
+          }
+        }()
         default: break
         }
       }
@@ -3274,6 +3317,10 @@ nonisolated extension Berth_Launch_V1_Step: SwiftProtobuf.Message, SwiftProtobuf
         guard case .joinResctrl(let v)? = _storage._action else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 62)
       }()
+      case .limitDevices?: try {
+        guard case .limitDevices(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 63)
+      }()
       case nil: break
       }
     }
@@ -3455,7 +3502,7 @@ nonisolated extension Berth_Launch_V1_JoinNamespace: SwiftProtobuf.Message, Swif
 
 nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Clone"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}flags\0\u{1}cgroup\0\u{1}sibling\0\u{1}joins\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}flags\0\u{1}cgroup\0\u{1}sibling\0\u{1}joins\0\u{1}dumpable\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3467,6 +3514,7 @@ nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobu
       case 2: try { try decoder.decodeSingularStringField(value: &self.cgroup) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.sibling) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.joins) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.dumpable) }()
       default: break
       }
     }
@@ -3485,6 +3533,9 @@ nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobu
     if !self.joins.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.joins, fieldNumber: 4)
     }
+    if self.dumpable != false {
+      try visitor.visitSingularBoolField(value: self.dumpable, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3493,6 +3544,7 @@ nonisolated extension Berth_Launch_V1_Clone: SwiftProtobuf.Message, SwiftProtobu
     if lhs.cgroup != rhs.cgroup {return false}
     if lhs.sibling != rhs.sibling {return false}
     if lhs.joins != rhs.joins {return false}
+    if lhs.dumpable != rhs.dumpable {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3797,6 +3849,41 @@ nonisolated extension Berth_Launch_V1_FindHome: SwiftProtobuf.Message, SwiftProt
 
   public static func ==(lhs: Berth_Launch_V1_FindHome, rhs: Berth_Launch_V1_FindHome) -> Bool {
     if lhs.uid != rhs.uid {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_LimitDevices: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".LimitDevices"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}directory\0\u{1}instructions\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.directory) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.instructions) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.directory.isEmpty {
+      try visitor.visitSingularStringField(value: self.directory, fieldNumber: 1)
+    }
+    if !self.instructions.isEmpty {
+      try visitor.visitSingularBytesField(value: self.instructions, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_LimitDevices, rhs: Berth_Launch_V1_LimitDevices) -> Bool {
+    if lhs.directory != rhs.directory {return false}
+    if lhs.instructions != rhs.instructions {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -76,15 +76,18 @@ public struct ManagedUnit: JSONDecodable, Sendable, Hashable {
             properties.append(("Delegate", .boolean(true)))
             properties.append(("PIDs", .array(of: "u", [.uint32(UInt32(clamping: pid))])))
         }
-        properties += try UnitProperties(resources, isUnified: isUnified).list
+        let limits = try UnitProperties(resources, isUnified: isUnified)
+        limits.warnings.forEach(ContainerRuntime.warn)
+        properties += limits.list
         properties += try UnitAnnotations.properties(annotations)
         try SystemdManager(isUser: isUser).startTransient(unit, properties)
     }
 
     public func change(_ resources: RuntimeSpec.Linux.Resources, on host: CgroupHost) throws {
-        let properties = try UnitProperties(resources, isUnified: host.layout == .unified).list
-        guard !properties.isEmpty else { return }
-        try SystemdManager(isUser: isUser).set(properties, of: unit)
+        let limits = try UnitProperties(resources, isUnified: host.layout == .unified)
+        limits.warnings.forEach(ContainerRuntime.warn)
+        guard !limits.list.isEmpty else { return }
+        try SystemdManager(isUser: isUser).set(limits.list, of: unit)
     }
 
     public func stop() throws {

@@ -75,13 +75,15 @@ public struct ContainerCgroup: Sendable {
         return (paths.reversed(), FilePath(current))
     }
 
+    /// Of a container without cgroups, as an ordinary user's may be, all is zero.
     public func statistics() throws -> CgroupStatistics {
+        guard !cgroup.directories.isEmpty else { return CgroupStatistics() }
         do { return try cgroup.statistics() } catch { throw failure("read the statistics of", error) }
     }
 
     /// Changes limits of a container that runs.
     public func update(_ resources: RuntimeSpec.Linux.Resources) throws {
-        let resources = completed(resources)
+        let resources = unit == nil ? completed(resources) : completed(resources).countedAsSystemdDoes
         try checkUsage(resources)
         let writes = try ResourceWrites.compile(resources, on: host)
         try unit?.change(resources, on: host)

@@ -75,6 +75,8 @@ struct DeviceProgram {
                 | UInt64(UInt32(bitPattern: immediate)) << 32)
     }
 
+    var bytes: [UInt8] { instructions.withUnsafeBytes { Array($0) } }
+
     /// Whether this kernel takes such programs at all (CONFIG_CGROUP_BPF).
     static var isSupported: Bool {
         (try? Syscall.loadDeviceProgram(DeviceProgram([]).instructions)) != nil

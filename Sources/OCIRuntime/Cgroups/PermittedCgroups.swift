@@ -3,6 +3,12 @@ internal import LinuxKernel
 internal import SystemPackage
 
 extension CgroupHost {
+    /// Containers are limited by it. Not so: one that only has a name, and that of v2 beside v1, which has at most what v1
+    /// left over, and whose absence a limit that needs it tells.
+    func limits(_ hierarchy: CgroupHierarchy) -> Bool {
+        hierarchy.isUnified ? layout == .unified : hierarchy.controllers.contains { !$0.hasPrefix("name=") }
+    }
+
     /// The hierarchies in which this process may make and join the cgroup `path`: what a user may without root's rights
     /// where nothing was delegated is none.
     func permitted(_ path: String) -> CgroupHost {
@@ -18,7 +24,11 @@ extension CgroupHost {
             return Self.isWritable(Self.commonAncestor(own, directory.path).appending("cgroup.procs"))
         }
         let kept = Set(allowed.map(\.hierarchy))
-        return CgroupHost(layout: layout, hierarchies: hierarchies.filter { kept.contains($0) })
+        return keeping { kept.contains($0) }
+    }
+
+    func keeping(_ isKept: (CgroupHierarchy) -> Bool) -> CgroupHost {
+        CgroupHost(layout: layout, hierarchies: hierarchies.filter(isKept))
     }
 
     /// The hierarchies by their mount points, each with the cgroup of this process.

@@ -32,7 +32,8 @@ public struct ResourceWrites {
         if let hierarchy = cgroups.hierarchy(of: controller) { return hierarchy.isUnified }
         throw BerthError(
             .failedPrecondition,
-            "config.json: linux.resources.\(field): this host has no \(controller) cgroup controller")
+            "config.json: linux.resources.\(field): cannot set \(controller) limit: container could not join or create "
+                + "cgroup: no \(controller) controller is there, or is this user's")
     }
 
     private mutating func set(

@@ -233,7 +233,8 @@ private struct RestoreWork {
             let stored = StoredContainer(
                 id: id, pid: pid, startTime: status.startTime, bundle: bundle.string,
                 rootfs: runtime.rootfs(spec, bundle), created: Timestamp.now(), owner: Syscall.effectiveUserID,
-                cgroupPath: cgroup.path, unit: cgroup.unit, hierarchies: PlannedCgroup(cgroup).hierarchies,
+                cgroupPath: cgroup.path, unit: cgroup.unit,
+                hierarchies: PlannedCgroup(cgroup, isPartial: runtime.isRootless).hierarchies,
                 annotations: spec.annotations)
             try Files.writeAtomically(directory.appending("state.json"), StrictJSON.text(stored.json))
             if let pidFile = options.pidFile { try Files.writeAtomically(pidFile, Array("\(pid)".utf8), mode: 0o644) }

@@ -81,9 +81,10 @@ public enum DefaultProfile {
     }
 
     private static func makeRootless(_ spec: inout RuntimeSpec) {
-        spec.linux?.namespaces = ["pid", "ipc", "uts", "mount", "cgroup", "user"].map { .init(type: $0) }
+        spec.linux?.namespaces?.removeAll { $0.type == "network" }
+        spec.linux?.namespaces?.append(.init(type: "user"))
         spec.linux?.resources = nil
-        spec.mounts = spec.mounts?.compactMap { mount in
+        spec.mounts = spec.mounts?.map { mount in
             var mount = mount
             switch mount.destination {
             case "/sys":
@@ -91,7 +92,6 @@ public enum DefaultProfile {
                 return .init(
                     destination: "/sys", type: "none", source: "/sys",
                     options: ["rbind", "nosuid", "noexec", "nodev", "ro"])
-            case "/sys/fs/cgroup": return nil
             default:
                 mount.options = mount.options?.filter { !$0.hasPrefix("gid=") }
                 return mount

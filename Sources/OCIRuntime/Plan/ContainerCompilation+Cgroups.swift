@@ -39,6 +39,22 @@ extension ContainerCompilation {
         let rules = DeviceRules.effective(spec)
         if facts.cgroups.hierarchy(of: "devices") != nil { writes += DeviceRules.legacyWrites(rules) }
         for write in writes { try limit(write) }
+        limitDevices(rules)
+    }
+
+    /// v2: before any process is there. A kernel without such programs leaves the devices to the rights of the nodes, which
+    /// the step's warning tells.
+    private mutating func limitDevices(_ rules: [DeviceRules.Rule]) {
+        guard !rules.isEmpty, facts.cgroups.hierarchy(of: "devices") == nil,
+            let directory = cgroup.cgroup.unifiedDirectory
+        else { return }
+        steps.host(
+            "limit the devices of cgroup \(directory)", optional: !facts.hasDevicePrograms,
+            .limitDevices(
+                .with {
+                    $0.directory = directory.string
+                    $0.instructions = DeviceProgram(rules).bytes.data
+                }))
     }
 
     private mutating func limit(_ write: CgroupWrite) throws {

@@ -33,7 +33,8 @@ extension ContainerCompilation {
 
         let own = linux.devices ?? []
         for device in Self.defaultDevices where !own.contains(where: { $0.path == device.path }) { make(device) }
-        for device in own { make(device) }
+        // The link to the container's own terminals is made below, whatever is asked for.
+        for device in own where device.path != "/dev/ptmx" { make(device) }
         for (target, path) in Self.links {
             steps.child(
                 "link \(path)",

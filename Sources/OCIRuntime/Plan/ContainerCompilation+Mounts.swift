@@ -190,6 +190,12 @@ extension ContainerCompilation {
     private mutating func mountCgroups(_ options: MountOptions, _ target: String, _ field: String) throws {
         if facts.cgroups.layout == .unified {
             mountpoint(target, .directory)
+            // Who is no root of the cgroup namespace may not mount it anew (runc's "cgroup2" mounts do the same).
+            if namespaces.isNewOrJoined(.user), !namespaces.new.contains(.cgroup), !namespaces.isJoined(.cgroup) {
+                return bindCgroup(
+                    cgroup.cgroup.unifiedDirectory ?? facts.cgroups.hierarchies.first?.mountpoint ?? "/sys/fs/cgroup",
+                    at: target, options)
+            }
             steps.child(
                 "mount cgroup2 at \(target)",
                 .mount(
@@ -221,17 +227,7 @@ extension ContainerCompilation {
             if ownNamespace {
                 mountHierarchy(hierarchy, at: place, options)
             } else {
-                let attributes = options.attributes()
-                steps.child(
-                    "bind \(directory.path) at \(place)",
-                    .bindMount(
-                        .with {
-                            $0.source = directory.path.string
-                            $0.target = place
-                            $0.recursive = true
-                            $0.setAttributes = attributes.set.rawValue
-                            $0.clearAttributes_p = attributes.clear.rawValue
-                        }))
+                bindCgroup(directory.path, at: place, options)
             }
             // cpu,cpuacct: each controller by its own name too.
             if !hierarchy.isUnified, hierarchy.controllers.count > 1 {
@@ -255,6 +251,20 @@ extension ContainerCompilation {
                         $0.setAttributes = MountAttributes.readOnly.rawValue
                     }))
         }
+    }
+
+    private mutating func bindCgroup(_ directory: FilePath, at place: String, _ options: MountOptions) {
+        let attributes = options.attributes()
+        steps.child(
+            "bind \(directory) at \(place)",
+            .bindMount(
+                .with {
+                    $0.source = directory.string
+                    $0.target = place
+                    $0.recursive = true
+                    $0.setAttributes = attributes.set.rawValue
+                    $0.clearAttributes_p = attributes.clear.rawValue
+                }))
     }
 
     private mutating func mountHierarchy(_ hierarchy: CgroupHierarchy, at place: String, _ options: MountOptions) {

@@ -113,6 +113,7 @@ struct ContainerCompilation {
                     $0.cgroup = cgroup.cgroup.unifiedDirectory?.string ?? ""
                     $0.sibling = options.sibling
                     $0.joins = joins.map { Self.join($0.0, $0.1) }
+                    $0.dumpable = isOfAnOrdinaryUser && !namespaces.joinsAny
                 }))
         if namespaces.new.contains(.user) {
             steps.host("map ids", .mapIds(try facts.idMapping(linux)))
@@ -155,22 +156,29 @@ struct ContainerCompilation {
         namespaces.new.contains(.time) && linux.timeOffsets?.isEmpty == false
     }
 
-    /// Offsets are set while nobody is in the namespace: the child makes it, the host writes, the child enters.
+    /// Who has no rights of root's looks into his containers as the user that he is.
+    private var isOfAnOrdinaryUser: Bool { facts.effectiveUserID != 0 }
+
+    /// Offsets are set while nobody is in the namespace: the child makes it, the host writes, the child enters. The file
+    /// of an ordinary user's container is the container's root's.
     private mutating func setTimeOffsets() {
         guard setsTimeOffsets, let offsets = linux.timeOffsets else { return }
         steps.child("make the time namespace", .unshare(.with { $0.flags = UInt64(NamespaceTypes.time.rawValue) }))
-        steps.host(
-            "set the offsets of its clocks",
-            .setTimeOffsets(
+        let words = "set the offsets of its clocks"
+        let action = Berth_Launch_V1_SetTimeOffsets.with {
+            $0.offsets = offsets.sorted(by: { $0.key < $1.key }).map { clock, offset in
                 .with {
-                    $0.offsets = offsets.sorted(by: { $0.key < $1.key }).map { clock, offset in
-                        .with {
-                            $0.clock = clock
-                            $0.seconds = offset.secs ?? 0
-                            $0.nanoseconds = offset.nanosecs ?? 0
-                        }
-                    }
-                }))
+                    $0.clock = clock
+                    $0.seconds = offset.secs ?? 0
+                    $0.nanoseconds = offset.nanosecs ?? 0
+                }
+            }
+        }
+        if isOfAnOrdinaryUser {
+            steps.child(words, .setTimeOffsets(action))
+        } else {
+            steps.host(words, .setTimeOffsets(action))
+        }
         steps.child("enter the time namespace", .enterTimeNamespace(.init()))
     }
 

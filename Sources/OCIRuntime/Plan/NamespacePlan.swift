@@ -54,6 +54,8 @@ struct NamespacePlan {
 
     func isJoined(_ type: NamespaceTypes) -> Bool { joined.contains { $0.0 == type } }
 
+    var joinsAny: Bool { !joined.isEmpty }
+
     /// A user namespace that exists; what the container makes must belong to it.
     var joinsUser: Bool { isJoined(.user) }
 

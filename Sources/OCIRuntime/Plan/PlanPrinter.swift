@@ -80,6 +80,7 @@ public enum PlanPrinter {
                 [
                     ("flags", NamespaceTypes(rawValue: UInt32(truncatingIfNeeded: a.flags)).cloneNames),
                     ("into-cgroup", a.cgroup), ("sibling", a.sibling ? "yes" : ""),
+                    ("dumpable", a.dumpable ? "yes" : ""),
                     ("joins", a.joins.map(\.path).filter { !$0.isEmpty }.joined(separator: ",")),
                 ])
         case .unshare(let a):
@@ -223,6 +224,8 @@ public enum PlanPrinter {
             call("write timens_offsets", a.offsets.map { ($0.clock, "\($0.seconds).\($0.nanoseconds)") })
         case .moveLinks(let a):
             call("netlink", a.names.sorted { $0.key < $1.key }.map { ($0.key, $0.value.isEmpty ? $0.key : $0.value) })
+        case .limitDevices(let a):
+            call("bpf", [("directory", a.directory), ("instructions", "\(a.instructions.count / 8)")])
         case .joinResctrl(let a): call("write tasks", [("directory", a.directory)])
         case .setIoPriority(let a): call("ioprio_set", [("class", "\(a.class)"), ("priority", "\(a.priority)")])
         default: nil

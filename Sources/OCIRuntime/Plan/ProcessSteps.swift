@@ -151,10 +151,11 @@ struct ProcessSteps {
     }
 
     /// What is unknown, or what this kernel or this process does not have, is left out, as runc does; `CapabilityWarnings`
-    /// tells it.
+    /// tells it. In a user namespace a process has them all (user_namespaces(7)), whatever its maker had.
     private func bits(_ names: [String]?) -> UInt64 {
-        (names ?? []).compactMap { Capability(name: $0) }.filter { $0.rawValue <= facts.lastCapability }
-            .reduce(0) { $0 | $1.bit } & facts.capabilities
+        let inUserNamespace = linux?.namespaces?.contains { $0.type == "user" } == true
+        return (names ?? []).compactMap { Capability(name: $0) }.filter { $0.rawValue <= facts.lastCapability }
+            .reduce(0) { $0 | $1.bit } & (inUserNamespace ? .max : facts.capabilities)
     }
 
     private func schedule(_ steps: inout PlanBuilder) throws {

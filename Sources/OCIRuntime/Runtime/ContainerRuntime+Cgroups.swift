@@ -13,11 +13,12 @@ struct PlannedCgroup: JSONDecodable {
 
     static let file = "cgroup.json"
 
-    init(_ cgroup: ContainerCgroup) {
+    /// - Parameter isPartial: it need not be in every hierarchy.
+    init(_ cgroup: ContainerCgroup, isPartial: Bool) {
         path = cgroup.path
         unit = cgroup.unit
         // Whoever deletes it may be in another cgroup than whoever made it.
-        hierarchies = cgroup.path.hasPrefix("/") ? nil : cgroup.host.bases
+        hierarchies = cgroup.path.hasPrefix("/") && !isPartial ? nil : cgroup.host.bases
     }
 
     init(json: JSONValue) throws(JSONFieldError) {
@@ -41,10 +42,18 @@ extension ContainerRuntime {
     /// The cgroup of a new container, and what of this host's cgroups it may use.
     func place(_ spec: RuntimeSpec, id: String) throws -> (HostFacts, ContainerCgroup) {
         var facts = try HostFacts.detect()
+        guard usesCgroups else {
+            facts.cgroups = facts.cgroups.keeping { _ in false }
+            return (facts, try ContainerCgroup(host: facts.cgroups, path: nil, id: id))
+        }
         let driver: CgroupDriver = usesSystemd ? try .systemd(isUser: isRootless) : .cgroupfs
         let path = spec.linux?.cgroupsPath ?? ""
-        // A path that was asked for is not given up without a word.
-        if isRootless, !usesSystemd, path.isEmpty { facts.cgroups = facts.cgroups.permitted(id) }
+        // A path that was asked for is not given up without a word, but for hierarchies that limit nothing.
+        if isRootless, !usesSystemd {
+            let host = facts.cgroups
+            let permitted = host.permitted(path.isEmpty ? id : path).hierarchies
+            facts.cgroups = host.keeping { permitted.contains($0) || !path.isEmpty && host.limits($0) }
+        }
         return (facts, try ContainerCgroup(host: facts.cgroups, path: path, id: id, driver: driver))
     }
 
@@ -58,14 +67,21 @@ extension ContainerRuntime {
         }
         // Device rules are root's; a user's nodes are bound ones of the host, which has its own modes for them.
         if isRootless { spec.linux?.resources?.devices = nil }
+        if !usesCgroups {
+            spec.linux?.resources = nil
+            spec.linux?.cgroupsPath = nil
+        }
+        if cgroup.unit != nil, let resources = spec.linux?.resources {
+            spec.linux?.resources = resources.countedAsSystemdDoes
+        }
         return spec
     }
 
     /// Absolute paths are in config.json.
     func note(_ cgroup: ContainerCgroup, in directory: FilePath) throws {
-        guard cgroup.unit != nil || !cgroup.path.hasPrefix("/") else { return }
+        guard cgroup.unit != nil || isRootless || !cgroup.path.hasPrefix("/") else { return }
         try Files.writeAtomically(
-            directory.appending(PlannedCgroup.file), StrictJSON.text(PlannedCgroup(cgroup).json))
+            directory.appending(PlannedCgroup.file), StrictJSON.text(PlannedCgroup(cgroup, isPartial: isRootless).json))
     }
 
     /// The cgroup of a create that did not come to its end; `nil` where it did not come so far.

@@ -125,14 +125,17 @@ extension ContainerRuntime {
             if let pids = original.linux?.resources?.pids, spec.linux?.resources?.pids == nil {
                 var late = RuntimeSpec.Linux.Resources()
                 late.pids = pids
-                try cgroup.update(late)
+                do {
+                    try cgroup.update(late)
+                } catch  where !cgroup.cgroup.exists {
+                    // A short process has ended, and systemd has removed its scope.
+                }
             }
-            try DeviceRules.attach(spec, to: cgroup)
             let stored = StoredContainer(
                 id: id, pid: process.pid, startTime: process.startTime, bundle: bundle.string,
                 rootfs: rootfs(spec, bundle), created: Timestamp.now(), owner: Syscall.effectiveUserID,
                 cgroupPath: cgroup.path, unit: cgroup.unit,
-                hierarchies: PlannedCgroup(cgroup).hierarchies,
+                hierarchies: PlannedCgroup(cgroup, isPartial: isRootless).hierarchies,
                 annotations: spec.annotations)
             try Files.writeAtomically(directory.appending("state.json"), StrictJSON.text(stored.json))
             if let pidFile = options.pidFile {

@@ -12,13 +12,19 @@ public struct ContainerRuntime: Sendable {
     public let usesSystemd: Bool
     /// This process has not root's rights: what it may not limit is left alone, and user services are the user's own.
     public let isRootless: Bool
+    /// New containers get none, whatever their configuration says: they stay where their caller is.
+    public let usesCgroups: Bool
     private let configuredLauncher: Launcher?
 
     /// - Parameter launcher: `nil`: the program that is found beside this one.
-    public init(root: FilePath, launcher: Launcher? = nil, usesSystemd: Bool = false, isRootless: Bool = false) {
+    public init(
+        root: FilePath, launcher: Launcher? = nil, usesSystemd: Bool = false, isRootless: Bool = false,
+        usesCgroups: Bool = true
+    ) {
         self.root = root
         self.usesSystemd = usesSystemd
         self.isRootless = isRootless
+        self.usesCgroups = usesCgroups
         configuredLauncher = launcher
     }
 
@@ -120,6 +126,8 @@ public struct ContainerRuntime: Sendable {
             return
         }
         guard let process = try container.initProcess() else {
+            // All of none.
+            if all { return }
             throw BerthError(.failedPrecondition, "container not running")
         }
         do {

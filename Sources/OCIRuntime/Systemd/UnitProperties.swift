@@ -8,6 +8,8 @@ public import OCISpec
 /// has no property for is written to the files alone.
 public struct UnitProperties {
     public private(set) var list: [SystemdManager.Property] = []
+    /// What contradicts itself.
+    public private(set) var warnings: [String] = []
 
     public static let unlimited = UInt64.max
 
@@ -56,6 +58,9 @@ public struct UnitProperties {
         if isUnified, cpu.idle == 1 {
             // "idle" of systemd 252 and newer.
             set("CPUWeight", .uint64(0))
+            if (cpu.shares ?? 0) != 0 {
+                warnings.append("unable to apply both CPUWeight and CpuIdle to systemd, ignoring CPUWeight")
+            }
         } else if let shares = cpu.shares, shares != 0 {
             set(
                 isUnified ? "CPUWeight" : "CPUShares",
@@ -75,11 +80,15 @@ public struct UnitProperties {
             set("CPUQuotaPerSecUSec", .uint64(Self.unlimited))
             return
         }
+        set("CPUQuotaPerSecUSec", .uint64(Self.quotaOfASecond(quota, period: period)))
+    }
+
+    /// Microseconds; systemd counts hundredths of a CPU, and a limit is rounded up and never down.
+    static func quotaOfASecond(_ quota: Int64, period: UInt64) -> UInt64 {
         let (product, overflow) = UInt64(quota).multipliedReportingOverflow(by: 1_000_000)
-        var each = overflow ? Self.unlimited : product / (period == 0 ? 100_000 : period)
-        // systemd counts hundredths of a CPU: a limit is rounded up and never down.
-        if !overflow, each % 10_000 != 0 { each = (each / 10_000 + 1) * 10_000 }
-        set("CPUQuotaPerSecUSec", .uint64(each))
+        guard !overflow else { return unlimited }
+        let each = product / (period == 0 ? 100_000 : period)
+        return each % 10_000 == 0 ? each : (each / 10_000 + 1) * 10_000
     }
 
     /// `0-2,5` as bits, the lowest first, eight in a byte.
@@ -144,6 +153,20 @@ public struct UnitProperties {
         BerthError.invalid(
             field: "config.json: linux.resources.unified[\"\(file)\"]", value: value.prefix(128),
             rule: "is neither a number nor max")
+    }
+}
+
+extension RuntimeSpec.Linux.Resources {
+    /// With a quota that systemd can say as well: the cgroup's file holds the same before and after systemd writes it again.
+    var countedAsSystemdDoes: RuntimeSpec.Linux.Resources {
+        guard let quota = cpu?.quota, quota > 0 else { return self }
+        let period = cpu?.period ?? 0
+        let each = UnitProperties.quotaOfASecond(quota, period: period)
+        let (product, overflow) = each.multipliedReportingOverflow(by: period == 0 ? 100_000 : period)
+        guard each != UnitProperties.unlimited, !overflow else { return self }
+        var counted = self
+        counted.cpu?.quota = Int64(product / 1_000_000)
+        return counted
     }
 }
 

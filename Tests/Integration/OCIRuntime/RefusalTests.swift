@@ -75,4 +75,18 @@ internal import Testing
         #expect(output.code != 0)
         #expect(output.standardError.contains("--bundle"), "\(output)")
     }
+
+    /// A user of runc looks for them there, wherever --help stands.
+    @Test(arguments: [
+        ["--help"], ["run", "--help"], ["exec", "-h"], ["delete", "c1", "--help"], ["create", "--bundle", "/x", "-h"],
+        ["help", "update"],
+    ])
+    func helpOfEveryVerbTellsTheGlobalOptions(_ arguments: [String]) async throws {
+        let output = try await Program.ours("berth-oci").run(arguments)
+        #expect(output.code == 0)
+        #expect(output.standardOutput.hasPrefix("NAME:\n   berth-oci"), "\(output)")
+        for option in ["--root", "--log ", "--log-format", "--debug", "--systemd-cgroup", "--rootless", "--criu"] {
+            #expect(output.standardOutput.contains(option), "\(option) in \(output)")
+        }
+    }
 }

@@ -54,6 +54,91 @@ internal import Testing
         }
     }
 
+    /// Those of the namespace that is his own; he has none himself.
+    @Test(arguments: RuntimeUnderTest.allCases)
+    func capabilitiesAreThoseOfTheConfiguration(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await prepare(fixture, kind, ["/bin/grep", "-E", "Cap(Bnd|Eff)", "/proc/self/status"])
+            let output = try await asUser(fixture, "run --bundle \(fixture.bundle) c1")
+            #expect(
+                output.standardOutput == "CapEff:\t0000000020000420\nCapBnd:\t0000000020000420\n", "\(output)")
+        }
+    }
+
+    @Test(arguments: RuntimeUnderTest.allCases)
+    func createdContainerTakesAnExec(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await prepare(
+                fixture, kind, ["/bin/sleep", "1000"],
+                ".linux.namespaces = [.linux.namespaces[] | select(.type != \"cgroup\")]")
+            let created = try await asUser(
+                fixture, "create --bundle \(fixture.bundle) c1 > \(fixture.scratch.path)/run/out 2>&1 < /dev/null")
+            #expect(created.code == 0, "\(created)")
+            let exec = try await asUser(fixture, "exec c1 /bin/id -u")
+            #expect(exec.standardOutput == "0\n", "\(exec)")
+            #expect(try await asUser(fixture, "delete --force c1").code == 0)
+        }
+    }
+
+    @Test func clocksHaveTheirOffsets() async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            try await prepare(
+                fixture, .berth, ["/bin/cat", "/proc/self/timens_offsets"],
+                """
+                .linux.namespaces += [{"type": "time"}] | .linux.timeOffsets = {"boottime": {"secs": 1337, "nanosecs": 5}}
+                """)
+            let output = try await asUser(fixture, "run --bundle \(fixture.bundle) c1")
+            #expect(
+                output.standardOutput.split { $0.isWhitespace }.suffix(3) == ["boottime", "1337", "5"], "\(output)")
+        }
+    }
+
+    /// A container without cgroups of its own has no processes to find there, and uses nothing.
+    @Test(arguments: RuntimeUnderTest.allCases)
+    func withoutCgroupsThereAreStatisticsAndSignalsAllTheSame(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await prepare(fixture, kind, ["/bin/sleep", "1000"], "del(.linux.cgroupsPath)")
+            let started = try await asUser(
+                fixture, "run --detach --bundle \(fixture.bundle) c1 > \(fixture.scratch.path)/run/out 2>&1 < /dev/null"
+            )
+            #expect(started.code == 0, "\(started)")
+            let statistics = try await asUser(fixture, "events --stats c1")
+            #expect(statistics.code == 0, "\(statistics)")
+            #expect(statistics.standardOutput.hasPrefix("{\"type\":\"stats\""), "\(statistics)")
+            #expect(try await asUser(fixture, "kill c1 KILL").code == 0)
+            try await eventually("the container to stop") {
+                try await asUser(fixture, "state c1").standardOutput.contains("stopped")
+            }
+            let signalled = try await asUser(fixture, "kill --all c1 0")
+            #expect(signalled.code == 0, "\(signalled)")
+            #expect(try await asUser(fixture, "delete c1").code == 0)
+        }
+    }
+
+    /// On a hybrid host the limits are v1's: the hierarchy of v2 beside them need not be the user's.
+    @Test(.enabled(if: (try? CgroupHost.detect())?.layout == .hybrid))
+    func hierarchiesThatLimitNothingNeedNotBeDelegated() async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            let delegated = Cgroup(host: try CgroupHost.detect(), path: "/\(fixture.mark)")
+            for directory in delegated.directories where !directory.hierarchy.isUnified {
+                try await Program.system("mkdir").check(directory.path.string)
+                try await Program.system("chown").check("-R", "\(Self.user)", directory.path.string)
+            }
+            try await prepare(
+                fixture, .berth, ["/bin/sleep", "1000"],
+                ".linux.cgroupsPath = \"/\(fixture.mark)/c1\" | .linux.resources = {\"pids\": {\"limit\": 20}}")
+            let started = try await asUser(
+                fixture, "run --detach --bundle \(fixture.bundle) c1 > \(fixture.scratch.path)/run/out 2>&1 < /dev/null"
+            )
+            #expect(started.code == 0, "\(started)")
+            #expect(try Cgroup(delegated, child: "c1").read("pids", "pids.max") == "20")
+            let exec = try await asUser(fixture, "exec c1 /bin/grep pids /proc/self/cgroup")
+            #expect(exec.standardOutput.contains("/\(fixture.mark)/c1"), "\(exec)")
+            #expect(try await asUser(fixture, "delete --force c1").code == 0)
+            #expect(!Cgroup(delegated, child: "c1").exists)
+        }
+    }
+
     @Test func limitsNeedACgroupOfTheUsersOwn() async throws {
         try await OCIFixture.with(.berth) { fixture in
             try await prepare(fixture, .berth, ["/bin/true"], ".linux.resources = {\"memory\": {\"limit\": 67108864}}")

@@ -31,6 +31,21 @@ internal import Testing
         }
     }
 
+    /// crun's option, by which podman's `--cgroups disabled` comes.
+    @Test func withoutACgroupManagerTheContainerStaysWhereItsCallerIs() async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            try await fixture.configure(
+                ["/bin/cat", "/proc/self/cgroup"], ".linux.resources.memory = {\"limit\": 67108864}")
+            let output = try await fixture.runtime.with("--cgroup-manager=disabled").run(
+                "run", "--bundle", "\(fixture.bundle)", "c1")
+            #expect(output.code == 0, "\(output)")
+            #expect(output.standardOutput == (try Files.readText("/proc/self/cgroup")) + "\n", "\(output)")
+            let wrong = try await fixture.runtime.with("--cgroup-manager=none").run("list")
+            #expect(wrong.code == 1)
+            #expect(wrong.standardError.contains("must be cgroupfs, systemd or disabled"), "\(wrong)")
+        }
+    }
+
     @Test func traceTellsTheTimeOfEachStep() async throws {
         try await OCIFixture.with(.berth) { fixture in
             try await fixture.configure(["/bin/true"])

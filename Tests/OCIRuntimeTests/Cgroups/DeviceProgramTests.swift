@@ -19,14 +19,8 @@ internal import Testing
             ("true < /dev/tty0", false),
         ] as [(String, Bool)])
     func theLastRuleThatFitsDecides(use: String, isAllowed: Bool) throws {
-        let host = try CgroupHost.detect()
-        let hierarchy = try #require(host.unified)
-        let cgroup = Cgroup(
-            host: CgroupHost(layout: .unified, hierarchies: [hierarchy]),
-            path: "/berth-test-\(UInt32.random(in: 0...UInt32.max))")
-        try cgroup.create()
+        let (cgroup, directory) = try makeCgroup()
         defer { try? cgroup.delete() }
-        let directory = try #require(cgroup.unifiedDirectory)
         try DeviceProgram([
             .init(allow: false, access: "rwm"), .init(allow: true, type: "c", major: 1, access: "rwm"),
             .init(allow: false, type: "c", major: 1, minor: 5, access: "r"),
@@ -38,5 +32,33 @@ internal import Testing
             environment: ["PATH=/bin:/usr/bin"])
         let ended = try child.waitBlocking()
         #expect((ended == .exited(0)) == isAllowed, "\(use): \(ended)")
+    }
+
+    /// A container's rules are there before its process.
+    @Test(.enabled(if: isPossible, "needs root, cgroup2 and a kernel with BPF_CGROUP_DEVICE"))
+    func theProcessOfAPlanNeverRunsWithoutThem() async throws {
+        let scene = try LaunchScene()
+        let (cgroup, directory) = try makeCgroup()
+        defer { try? cgroup.delete() }
+        let limit = scene.hostStep("limit the devices") {
+            $0.limitDevices.directory = directory.string
+            $0.limitDevices.instructions =
+                DeviceProgram([
+                    .init(allow: true, access: "rwm"), .init(allow: false, type: "c", major: 1, minor: 5, access: "r"),
+                ]).bytes.data
+        }
+        var plan = scene.plan("head -c 1 /dev/null && head -c 1 /dev/zero", host: [limit])
+        plan.steps[1].clone.cgroup = directory.string
+        #expect(try await scene.run(plan).exitCode != 0)
+        #expect(try scene.log().contains { $0.contains("/dev/zero: Operation not permitted") })
+    }
+
+    private func makeCgroup() throws -> (Cgroup, FilePath) {
+        let hierarchy = try #require(try CgroupHost.detect().unified)
+        let cgroup = Cgroup(
+            host: CgroupHost(layout: .unified, hierarchies: [hierarchy]),
+            path: "/berth-test-\(UInt32.random(in: 0...UInt32.max))")
+        try cgroup.create()
+        return (cgroup, try #require(cgroup.unifiedDirectory))
     }
 }

@@ -55,7 +55,9 @@ internal import Testing
             _ = try await scene.launcher.launch(scene.plan("", program: "no-such-program"))
         }
         #expect(error?.code == .notFound)
-        #expect(error?.description.contains("exec no-such-program: \"no-such-program\" in $PATH") == true)
+        #expect(
+            error?.description.contains("exec no-such-program: executable file not found in $PATH: no such file")
+                == true)
     }
 
     @Test(.enabled(if: geteuid() == 0)) func `a failing step leaves nothing behind`() async throws {

@@ -88,7 +88,7 @@ internal import Testing
             $0.linux?.resources = .init()
             $0.linux?.resources?.unified = ["memory.high": "1"]
         },
-        Case(.failedPrecondition, "linux.resources.rdma: this host has no rdma cgroup controller") {
+        Case(.failedPrecondition, "linux.resources.rdma: cannot set rdma limit: container could not join or create") {
             $0.linux?.resources = .init()
             $0.linux?.resources?.rdma = ["mlx5": .init()]
         },

@@ -195,4 +195,83 @@ internal import Testing
         #expect(plan.contains("change to the root\n"))
         #expect(!plan.contains("pivot_root"))
     }
+
+    /// An ordinary user has none himself.
+    @Test func inAUserNamespaceEveryCapabilityCanBeGiven() throws {
+        let give: (inout RuntimeSpec) -> Void = {
+            $0.process?.capabilities = .init()
+            $0.process?.capabilities?.bounding = ["CAP_SYS_ADMIN"]
+        }
+        #expect(try !text(give, on: Self.ordinaryUser).contains("bounding=SYS_ADMIN"))
+        let inside = try text(
+            {
+                give(&$0); Self.addUserNamespace(&$0)
+            }, on: Self.ordinaryUser)
+        #expect(inside.contains("bounding=SYS_ADMIN"), "\(inside)")
+    }
+
+    /// His launcher has no other right to look into it: for its namespaces, and for seccomp's notify descriptor.
+    @Test func onlyTheContainerOfAnOrdinaryUserIsDumpable() throws {
+        #expect(try text(Self.addUserNamespace, on: Self.ordinaryUser).contains("dumpable=yes"))
+        #expect(try !text(Self.addUserNamespace).contains("dumpable"))
+        let joining = try text(
+            {
+                Self.addUserNamespace(&$0)
+                $0.linux?.namespaces?.removeAll { $0.type == "ipc" }
+                $0.linux?.namespaces?.append(.init(type: "ipc", path: "/run/other/ipc"))
+            }, on: Self.ordinaryUser)
+        #expect(!joining.contains("dumpable"))
+    }
+
+    @Test func theClocksOfAnOrdinaryUsersContainerAreSetByItself() throws {
+        let change: (inout RuntimeSpec) -> Void = {
+            $0.linux?.namespaces?.append(.init(type: "time"))
+            $0.linux?.timeOffsets = ["boottime": .init(secs: 5)]
+        }
+        func place(_ plan: String) -> Substring? {
+            plan.split(separator: "\n").first { $0.contains("set the offsets of its clocks") }
+        }
+        let own = try text(
+            {
+                Self.addUserNamespace(&$0); change(&$0)
+            }, on: Self.ordinaryUser)
+        #expect(place(own)?.contains("child") == true, "\(own)")
+        #expect(place(try text(change))?.contains("host") == true)
+    }
+
+    @Test func ptmxIsTheContainersOwnWhateverIsAskedFor() throws {
+        let plan = try text { $0.linux?.devices = [.init(path: "/dev/ptmx", type: "c", major: 5, minor: 2)] }
+        #expect(!plan.contains("make the device /dev/ptmx"))
+        #expect(plan.contains("link /dev/ptmx"))
+    }
+
+    /// Only the root of a cgroup namespace may mount it anew.
+    @Test func inAUserNamespaceWithoutACgroupNamespaceTheCgroupIsBound() throws {
+        let change: (inout RuntimeSpec) -> Void = {
+            Self.addUserNamespace(&$0)
+            $0.mounts?.append(.init(destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"]))
+        }
+        #expect(
+            try text(change, on: Hosts.unified).contains("bind /sys/fs/cgroup/berth-plans/box at /sys/fs/cgroup"))
+        let own = try text(
+            {
+                change(&$0)
+                $0.linux?.namespaces?.append(.init(type: "cgroup"))
+            }, on: Hosts.unified)
+        #expect(own.contains("mount cgroup2 at /sys/fs/cgroup"), "\(own)")
+    }
+
+    private static var ordinaryUser: HostFacts {
+        var facts = Hosts.hybrid
+        facts.capabilities = 0
+        facts.effectiveUserID = 1000
+        facts.effectiveGroupID = 1000
+        return facts
+    }
+
+    private static func addUserNamespace(_ spec: inout RuntimeSpec) {
+        spec.linux?.namespaces?.append(.init(type: "user"))
+        spec.linux?.uidMappings = [.init(containerID: 0, hostID: 1000, size: 1)]
+        spec.linux?.gidMappings = [.init(containerID: 0, hostID: 1000, size: 1)]
+    }
 }

@@ -103,7 +103,7 @@ struct ContainerRootTests {
         var spec = try scene.specification(
             """
             cat /data/file; touch /data/x || echo ro-data; touch /x || echo ro-root; touch /tmp/x && echo rw-tmp
-            cat /tmp/kept; cat /proc/kcore | wc -c; echo 1 > /proc/sys/kernel/shmmax || echo ro-sys
+            cat /tmp/kept; stat -c 'mode %a' /tmp; cat /proc/kcore | wc -c; echo 1 > /proc/sys/kernel/shmmax || echo ro-sys
             grep ' /data ' /proc/self/mountinfo; ls -l /dev/null /dev/fd; stat -c %a /sub/dir/file
             """)
         spec.root?.readonly = true
@@ -117,14 +117,14 @@ struct ContainerRootTests {
                 destination: "/sub/dir/file", type: "bind", source: scene.scratch.path.pushing("data/file").string,
                 options: ["bind"]))
         spec.mounts?.append(
-            .init(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "nodev"]))
+            .init(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "nodev", "mode=700"]))
         #expect(try scene.run(spec) == .exited(0))
         let text = scene.output
         #expect(text.contains("host"))
         #expect(text.contains("ro-data"))
         #expect(text.contains("ro-root"))
         #expect(text.contains("rw-tmp"))
-        #expect(text.contains("kept"))
+        #expect(text.contains("kept\nmode 700"), "\(text)")
         #expect(text.contains("ro-sys"))
         #expect(text.contains("ro,nosuid"), "\(text)")
         #expect(text.contains("1,   3") || text.contains("1, 3"), "\(text)")

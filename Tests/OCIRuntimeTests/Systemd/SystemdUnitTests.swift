@@ -130,6 +130,28 @@ internal import Testing
             $0.cpu?.shares = 5
         }
         #expect(idle == ["CPUWeight": .uint64(0)])
+        var both = RuntimeSpec.Linux.Resources()
+        both.cpu = .init()
+        both.cpu?.idle = 1
+        both.cpu?.shares = 5
+        #expect(
+            try UnitProperties(both, isUnified: true).warnings == [
+                "unable to apply both CPUWeight and CpuIdle to systemd, ignoring CPUWeight"
+            ])
+    }
+
+    /// systemd writes the file again when it is reloaded: it must not change then.
+    @Test(
+        arguments: [
+            (500_000, 900_000, 504_000), (500_000, 1_000_000, 500_000), (12345, 0, 13000), (-1, 100_000, -1),
+            (Int64.max, 1, Int64.max),
+        ] as [(Int64, UInt64, Int64)])
+    func theQuotaIsOneThatSystemdCanSay(_ quota: Int64, _ period: UInt64, _ expected: Int64) {
+        var resources = RuntimeSpec.Linux.Resources()
+        resources.cpu = .init()
+        resources.cpu?.quota = quota
+        resources.cpu?.period = period
+        #expect(resources.countedAsSystemdDoes.cpu?.quota == expected)
     }
 
     @Test func pidsAndUnified() throws {

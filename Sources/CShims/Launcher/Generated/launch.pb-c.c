@@ -727,6 +727,51 @@ void   berth__launch__v1__find_home__free_unpacked
   assert(message->base.descriptor == &berth__launch__v1__find_home__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   berth__launch__v1__limit_devices__init
+                     (Berth__Launch__V1__LimitDevices         *message)
+{
+  static const Berth__Launch__V1__LimitDevices init_value = BERTH__LAUNCH__V1__LIMIT_DEVICES__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__limit_devices__get_packed_size
+                     (const Berth__Launch__V1__LimitDevices *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__limit_devices__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__limit_devices__pack
+                     (const Berth__Launch__V1__LimitDevices *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__limit_devices__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__limit_devices__pack_to_buffer
+                     (const Berth__Launch__V1__LimitDevices *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__limit_devices__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__LimitDevices *
+       berth__launch__v1__limit_devices__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__LimitDevices *)
+     protobuf_c_message_unpack (&berth__launch__v1__limit_devices__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__limit_devices__free_unpacked
+                     (Berth__Launch__V1__LimitDevices *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__limit_devices__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   berth__launch__v1__join_resctrl__init
                      (Berth__Launch__V1__JoinResctrl         *message)
 {
@@ -3716,7 +3761,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__plan__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__plan__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors[54] =
+static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors[55] =
 {
   {
     "place",
@@ -4366,6 +4411,18 @@ static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "limit_devices",
+    63,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, limit_devices),
+    &berth__launch__v1__limit_devices__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   30,   /* field[30] = bind_console */
@@ -4383,6 +4440,7 @@ static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   9,   /* field[9] = join_cgroup */
   5,   /* field[5] = join_namespace */
   53,   /* field[53] = join_resctrl */
+  54,   /* field[54] = limit_devices */
   3,   /* field[3] = make_directory */
   15,   /* field[15] = make_node */
   16,   /* field[16] = make_symlink */
@@ -4428,7 +4486,7 @@ static const ProtobufCIntRange berth__launch__v1__step__number_ranges[3 + 1] =
   { 1, 0 },
   { 10, 3 },
   { 20, 11 },
-  { 0, 54 }
+  { 0, 55 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__step__descriptor =
 {
@@ -4438,7 +4496,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__step__descriptor =
   "Berth__Launch__V1__Step",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Step),
-  54,
+  55,
   berth__launch__v1__step__field_descriptors,
   berth__launch__v1__step__field_indices_by_name,
   3,  berth__launch__v1__step__number_ranges,
@@ -4688,7 +4746,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__join_namespace__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__join_namespace__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__clone__field_descriptors[4] =
+static const ProtobufCFieldDescriptor berth__launch__v1__clone__field_descriptors[5] =
 {
   {
     "flags",
@@ -4738,9 +4796,22 @@ static const ProtobufCFieldDescriptor berth__launch__v1__clone__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "dumpable",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__Clone, dumpable),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__clone__field_indices_by_name[] = {
   1,   /* field[1] = cgroup */
+  4,   /* field[4] = dumpable */
   0,   /* field[0] = flags */
   3,   /* field[3] = joins */
   2,   /* field[2] = sibling */
@@ -4748,7 +4819,7 @@ static const unsigned berth__launch__v1__clone__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__clone__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__clone__descriptor =
 {
@@ -4758,7 +4829,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__clone__descriptor =
   "Berth__Launch__V1__Clone",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Clone),
-  4,
+  5,
   berth__launch__v1__clone__field_descriptors,
   berth__launch__v1__clone__field_indices_by_name,
   1,  berth__launch__v1__clone__number_ranges,
@@ -5202,6 +5273,57 @@ const ProtobufCMessageDescriptor berth__launch__v1__find_home__descriptor =
   berth__launch__v1__find_home__field_indices_by_name,
   1,  berth__launch__v1__find_home__number_ranges,
   (ProtobufCMessageInit) berth__launch__v1__find_home__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__limit_devices__field_descriptors[2] =
+{
+  {
+    "directory",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__LimitDevices, directory),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "instructions",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__LimitDevices, instructions),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__limit_devices__field_indices_by_name[] = {
+  0,   /* field[0] = directory */
+  1,   /* field[1] = instructions */
+};
+static const ProtobufCIntRange berth__launch__v1__limit_devices__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__limit_devices__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.LimitDevices",
+  "LimitDevices",
+  "Berth__Launch__V1__LimitDevices",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__LimitDevices),
+  2,
+  berth__launch__v1__limit_devices__field_descriptors,
+  berth__launch__v1__limit_devices__field_indices_by_name,
+  1,  berth__launch__v1__limit_devices__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__limit_devices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor berth__launch__v1__join_resctrl__field_descriptors[1] =

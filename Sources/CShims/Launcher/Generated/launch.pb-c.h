@@ -31,6 +31,7 @@ typedef struct Berth__Launch__V1__EnterTimeNamespace Berth__Launch__V1__EnterTim
 typedef struct Berth__Launch__V1__SetCPUAffinity Berth__Launch__V1__SetCPUAffinity;
 typedef struct Berth__Launch__V1__SetMemoryPolicy Berth__Launch__V1__SetMemoryPolicy;
 typedef struct Berth__Launch__V1__FindHome Berth__Launch__V1__FindHome;
+typedef struct Berth__Launch__V1__LimitDevices Berth__Launch__V1__LimitDevices;
 typedef struct Berth__Launch__V1__JoinResctrl Berth__Launch__V1__JoinResctrl;
 typedef struct Berth__Launch__V1__JoinCgroup Berth__Launch__V1__JoinCgroup;
 typedef struct Berth__Launch__V1__PinNamespace Berth__Launch__V1__PinNamespace;
@@ -233,7 +234,8 @@ typedef enum {
   BERTH__LAUNCH__V1__STEP__ACTION_SET_CPU_AFFINITY = 59,
   BERTH__LAUNCH__V1__STEP__ACTION_SET_MEMORY_POLICY = 60,
   BERTH__LAUNCH__V1__STEP__ACTION_FIND_HOME = 61,
-  BERTH__LAUNCH__V1__STEP__ACTION_JOIN_RESCTRL = 62
+  BERTH__LAUNCH__V1__STEP__ACTION_JOIN_RESCTRL = 62,
+  BERTH__LAUNCH__V1__STEP__ACTION_LIMIT_DEVICES = 63
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(BERTH__LAUNCH__V1__STEP__ACTION__CASE)
 } Berth__Launch__V1__Step__ActionCase;
 
@@ -302,6 +304,7 @@ struct  Berth__Launch__V1__Step
     Berth__Launch__V1__SetMemoryPolicy *set_memory_policy;
     Berth__Launch__V1__FindHome *find_home;
     Berth__Launch__V1__JoinResctrl *join_resctrl;
+    Berth__Launch__V1__LimitDevices *limit_devices;
   };
 };
 #define BERTH__LAUNCH__V1__STEP__INIT \
@@ -402,10 +405,15 @@ struct  Berth__Launch__V1__Clone
    */
   size_t n_joins;
   Berth__Launch__V1__JoinNamespace **joins;
+  /*
+   * The child is not hidden from its own user until exec: for an ordinary user, whose launcher has no other right to look
+   * into it, and a plan that joins no namespace, where nobody is to hide from.
+   */
+  protobuf_c_boolean dumpable;
 };
 #define BERTH__LAUNCH__V1__CLONE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__clone__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0,NULL }
+    , 0, (char *)protobuf_c_empty_string, 0, 0,NULL, 0 }
 
 
 struct  Berth__Launch__V1__Unshare
@@ -542,6 +550,24 @@ struct  Berth__Launch__V1__FindHome
 #define BERTH__LAUNCH__V1__FIND_HOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__find_home__descriptor) \
     , 0 }
+
+
+/*
+ * HOST, before `clone`: attaches a BPF_PROG_TYPE_CGROUP_DEVICE program to a cgroup2 directory, besides those that are there
+ * (BPF_F_ALLOW_MULTI).
+ */
+struct  Berth__Launch__V1__LimitDevices
+{
+  ProtobufCMessage base;
+  char *directory;
+  /*
+   * struct bpf_insn each, eight bytes in the host's order.
+   */
+  ProtobufCBinaryData instructions;
+};
+#define BERTH__LAUNCH__V1__LIMIT_DEVICES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__limit_devices__descriptor) \
+    , (char *)protobuf_c_empty_string, {0,NULL} }
 
 
 /*
@@ -1943,6 +1969,25 @@ Berth__Launch__V1__FindHome *
 void   berth__launch__v1__find_home__free_unpacked
                      (Berth__Launch__V1__FindHome *message,
                       ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__LimitDevices methods */
+void   berth__launch__v1__limit_devices__init
+                     (Berth__Launch__V1__LimitDevices         *message);
+size_t berth__launch__v1__limit_devices__get_packed_size
+                     (const Berth__Launch__V1__LimitDevices   *message);
+size_t berth__launch__v1__limit_devices__pack
+                     (const Berth__Launch__V1__LimitDevices   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__limit_devices__pack_to_buffer
+                     (const Berth__Launch__V1__LimitDevices   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__LimitDevices *
+       berth__launch__v1__limit_devices__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__limit_devices__free_unpacked
+                     (Berth__Launch__V1__LimitDevices *message,
+                      ProtobufCAllocator *allocator);
 /* Berth__Launch__V1__JoinResctrl methods */
 void   berth__launch__v1__join_resctrl__init
                      (Berth__Launch__V1__JoinResctrl         *message);
@@ -3212,6 +3257,9 @@ typedef void (*Berth__Launch__V1__SetMemoryPolicy_Closure)
 typedef void (*Berth__Launch__V1__FindHome_Closure)
                  (const Berth__Launch__V1__FindHome *message,
                   void *closure_data);
+typedef void (*Berth__Launch__V1__LimitDevices_Closure)
+                 (const Berth__Launch__V1__LimitDevices *message,
+                  void *closure_data);
 typedef void (*Berth__Launch__V1__JoinResctrl_Closure)
                  (const Berth__Launch__V1__JoinResctrl *message,
                   void *closure_data);
@@ -3430,6 +3478,7 @@ extern const ProtobufCMessageDescriptor berth__launch__v1__enter_time_namespace_
 extern const ProtobufCMessageDescriptor berth__launch__v1__set_cpuaffinity__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__set_memory_policy__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__find_home__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__limit_devices__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__join_resctrl__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__join_cgroup__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__pin_namespace__descriptor;
