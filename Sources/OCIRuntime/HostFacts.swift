@@ -5,6 +5,8 @@ public import SystemPackage
 /// What the plan compiler must know of this host. Found out once; tests make it by hand.
 public struct HostFacts: Sendable {
     public var cgroups: CgroupHost
+    /// Hierarchies that are none of `cgroups`, since the container makes no cgroup there: it stays in its caller's.
+    public var foreignCgroups: [CgroupHierarchy] = []
     /// CPUs and memory nodes of the root v1 cpuset; `nil` where there is none.
     public var cpuset: (cpus: String, mems: String)?
     /// Permitted capabilities of this process, as bits by number.

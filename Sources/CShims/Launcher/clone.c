@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -133,29 +134,62 @@ static int join_all(const Berth__Launch__V1__Clone *action, struct bl_error *err
     return 0;
 }
 
+// What the process that clones leaves, in memory that both have.
+struct outcome {
+    pid_t child;
+    int pidfd;
+    int cgroup;
+    struct bl_error error;
+};
+
+struct cloner {
+    struct cloning *cloning;
+    struct outcome *outcome;
+};
+
 static int clone_after_joins(void *argument)
 {
-    struct cloning *cloning = argument;
+    struct cloner *cloner = argument;
+    struct cloning *cloning = cloner->cloning;
     if (join_all(cloning->action, cloning->error) == 0)
         clone_child(cloning, cloning->action->flags | CLONE_PARENT);
+    *cloner->outcome = (struct outcome){
+        .child = cloning->child, .pidfd = cloning->launch->child_pidfd, .cgroup = cloning->cgroup, .error = *cloning->error,
+    };
     _exit(0);
 }
 
-// By a process of its own, which shares the memory and the descriptors: the launcher goes on when it has ended.
+// By a process of its own, which shares the descriptors: the launcher goes on when it has ended. Nor is its memory its own,
+// but where it joins a time namespace, which is refused to who shares it (EUSERS).
 static int clone_inside(struct cloning *cloning)
 {
     static _Alignas(16) char stack[256 * 1024]; // the child's, too, up to its exec
-    bool sibling = cloning->action->sibling;
-    cloning->exit_signal = 0; // that of the cloner
-    pid_t cloner = clone(clone_after_joins, stack + sizeof stack,
-                         CLONE_VM | CLONE_VFORK | CLONE_FILES | (sibling ? CLONE_PARENT : 0) | SIGCHLD, cloning);
-    if (cloner < 0)
+    const Berth__Launch__V1__Clone *action = cloning->action;
+    unsigned memory = CLONE_VM;
+    for (size_t i = 0; i < action->n_joins; i++)
+        if (action->joins[i]->type & CLONE_NEWTIME)
+            memory = 0;
+    struct outcome *outcome = mmap(NULL, sizeof *outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (outcome == MAP_FAILED)
         return bl_fail(cloning->error, errno, NULL, "make the process that clones");
-    if (sibling)
-        bl_report_ended(cloning->launch, cloner);
-    else
-        while (waitpid(cloner, NULL, 0) < 0 && errno == EINTR) {
-        }
+    cloning->exit_signal = 0; // that of the cloner
+    struct cloner cloner = {.cloning = cloning, .outcome = outcome};
+    pid_t pid = clone(clone_after_joins, stack + sizeof stack,
+                      (int)(memory | CLONE_VFORK | CLONE_FILES | (action->sibling ? CLONE_PARENT : 0) | SIGCHLD), &cloner);
+    int code = errno;
+    if (pid > 0 && action->sibling)
+        bl_report_ended(cloning->launch, pid);
+    while (pid > 0 && !action->sibling && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    if (pid > 0) {
+        cloning->child = outcome->child;
+        cloning->cgroup = outcome->cgroup;
+        cloning->launch->child_pidfd = outcome->pidfd;
+        *cloning->error = outcome->error;
+    }
+    munmap(outcome, sizeof *outcome);
+    if (pid < 0)
+        return bl_fail(cloning->error, code, NULL, "make the process that clones");
     return cloning->child > 0 ? 0 : -1;
 }
 

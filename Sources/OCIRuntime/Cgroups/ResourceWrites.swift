@@ -268,7 +268,8 @@ public struct ResourceWrites {
                 "config.json: linux.resources.unified: invalid configuration: this host has \(cgroups.layout.rawValue) cgroups, not v2"
             )
         }
-        for (file, value) in unified.sorted(by: { $0.key < $1.key }) {
+        let idles = RuntimeSpec.Linux.Resources.idles(unified)
+        for (file, value) in unified.sorted(by: { $0.key < $1.key }) where file != "cpu.weight" || !idles {
             let controller = file.split(separator: ".").first.map(String.init) ?? ""
             guard !file.contains("/"), file.contains("."), file != "cgroup.procs", file != "cgroup.threads" else {
                 throw BerthError.invalid(

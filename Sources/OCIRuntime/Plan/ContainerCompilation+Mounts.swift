@@ -219,15 +219,17 @@ extension ContainerCompilation {
                     $0.data = "mode=755"
                 }))
         let ownNamespace = namespaces.new.contains(.cgroup)
-        for directory in cgroup.cgroup.directories {
-            let hierarchy = directory.hierarchy
+        let shown =
+            cgroup.cgroup.directories.map { ($0.hierarchy, $0.path) }
+            + facts.foreignCgroups.map { ($0, $0.directory(of: $0.ownPath)) }
+        for (hierarchy, directory) in shown {
             let name = hierarchy.mountpoint.lastComponent?.string ?? "unified"
             let place = "\(target)/\(name)"
             mountpoint(place, .directory)
             if ownNamespace {
                 mountHierarchy(hierarchy, at: place, options)
             } else {
-                bindCgroup(directory.path, at: place, options)
+                bindCgroup(directory, at: place, options)
             }
             // cpu,cpuacct: each controller by its own name too.
             if !hierarchy.isUnified, hierarchy.controllers.count > 1 {
@@ -254,7 +256,8 @@ extension ContainerCompilation {
     }
 
     private mutating func bindCgroup(_ directory: FilePath, at place: String, _ options: MountOptions) {
-        let attributes = options.attributes()
+        let inUserNamespace = namespaces.isNewOrJoined(.user)
+        let attributes = options.attributes(inUserNamespace: inUserNamespace)
         steps.child(
             "bind \(directory) at \(place)",
             .bindMount(
@@ -264,6 +267,8 @@ extension ContainerCompilation {
                     $0.recursive = true
                     $0.setAttributes = attributes.set.rawValue
                     $0.clearAttributes_p = attributes.clear.rawValue
+                    $0.lockedAttributes = attributes.locked.rawValue
+                    $0.lockedAccessTime = inUserNamespace && options.setsAccessTime
                 }))
     }
 

@@ -53,6 +53,7 @@ extension ContainerRuntime {
             let host = facts.cgroups
             let permitted = host.permitted(path.isEmpty ? id : path).hierarchies
             facts.cgroups = host.keeping { permitted.contains($0) || !path.isEmpty && host.limits($0) }
+            facts.foreignCgroups = host.hierarchies.filter { !facts.cgroups.hierarchies.contains($0) }
         }
         return (facts, try ContainerCgroup(host: facts.cgroups, path: path, id: id, driver: driver))
     }

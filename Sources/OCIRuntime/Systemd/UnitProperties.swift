@@ -116,11 +116,14 @@ public struct UnitProperties {
     // MARK: linux.resources.unified
 
     private mutating func addUnified(_ files: [String: String]) throws {
+        let idles = RuntimeSpec.Linux.Resources.idles(files)
         for (file, value) in files.sorted(by: { $0.key < $1.key }) {
             switch file {
             case "cpu.max": try setMax(value)
+            case "cpu.weight" where idles:
+                warnings.append("unable to apply both cpu.weight and cpu.idle to systemd, ignoring cpu.weight")
             case "cpu.weight": set("CPUWeight", .uint64(try Self.number(value, file)))
-            case "cpu.idle" where value.trimmed == "1": set("CPUWeight", .uint64(0))
+            case "cpu.idle" where idles: set("CPUWeight", .uint64(0))
             case "cpuset.cpus": set("AllowedCPUs", .bytes(try Self.mask(value, "unified[\"\(file)\"]")))
             case "cpuset.mems": set("AllowedMemoryNodes", .bytes(try Self.mask(value, "unified[\"\(file)\"]")))
             case "memory.high": set("MemoryHigh", .uint64(try Self.number(value, file)))
@@ -157,6 +160,9 @@ public struct UnitProperties {
 }
 
 extension RuntimeSpec.Linux.Resources {
+    /// Whether files of v2 make the cgroup idle: the kernel refuses it a weight then.
+    static func idles(_ files: [String: String]) -> Bool { files["cpu.idle"]?.trimmed == "1" }
+
     /// With a quota that systemd can say as well: the cgroup's file holds the same before and after systemd writes it again.
     var countedAsSystemdDoes: RuntimeSpec.Linux.Resources {
         guard let quota = cpu?.quota, quota > 0 else { return self }

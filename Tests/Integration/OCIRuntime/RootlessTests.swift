@@ -83,11 +83,15 @@ internal import Testing
     @Test func clocksHaveTheirOffsets() async throws {
         try await OCIFixture.with(.berth) { fixture in
             try await prepare(
-                fixture, .berth, ["/bin/cat", "/proc/self/timens_offsets"],
+                fixture, .berth, ["/bin/sleep", "1000"],
                 """
                 .linux.namespaces += [{"type": "time"}] | .linux.timeOffsets = {"boottime": {"secs": 1337, "nanosecs": 5}}
                 """)
-            let output = try await asUser(fixture, "run --bundle \(fixture.bundle) c1")
+            let started = try await asUser(
+                fixture, "run --detach --bundle \(fixture.bundle) c1 > \(fixture.scratch.path)/run/out 2>&1 < /dev/null"
+            )
+            #expect(started.code == 0, "\(started)")
+            let output = try await asUser(fixture, "exec c1 /bin/cat /proc/self/timens_offsets")
             #expect(
                 output.standardOutput.split { $0.isWhitespace }.suffix(3) == ["boottime", "1337", "5"], "\(output)")
         }
@@ -112,6 +116,18 @@ internal import Testing
             let signalled = try await asUser(fixture, "kill --all c1 0")
             #expect(signalled.code == 0, "\(signalled)")
             #expect(try await asUser(fixture, "delete c1").code == 0)
+        }
+    }
+
+    /// It stays in its caller's cgroups, and sees those.
+    @Test(.enabled(if: (try? CgroupHost.detect())?.layout == .hybrid), arguments: RuntimeUnderTest.allCases)
+    func cgroupsThatAreNotTheUsersAreShown(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await prepare(
+                fixture, kind, ["/bin/sh", "-c", "test -e /sys/fs/cgroup/pids/tasks && ! mkdir /sys/fs/cgroup/pids/x"],
+                "del(.linux.cgroupsPath)")
+            let output = try await asUser(fixture, "run --bundle \(fixture.bundle) c1")
+            #expect(output.code == 0, "\(output)")
         }
     }
 

@@ -140,6 +140,16 @@ internal import Testing
             ])
     }
 
+    @Test func anIdleGroupHasNoWeight() throws {
+        var both = RuntimeSpec.Linux.Resources()
+        both.unified = ["cpu.idle": "1", "cpu.weight": "8"]
+        let properties = try UnitProperties(both, isUnified: true)
+        #expect(properties.list.map(\.name) == ["CPUWeight"])
+        #expect(properties.list.map(\.value) == [.uint64(0)])
+        #expect(properties.warnings.count == 1)
+        #expect(try ResourceWrites.compile(both, on: Hosts.unified.cgroups).map(\.file) == ["cpu.idle"])
+    }
+
     /// systemd writes the file again when it is reloaded: it must not change then.
     @Test(
         arguments: [
