@@ -81,44 +81,105 @@ bench_images() {
     done
     rm -rf "$layout" "$work/layers"
 
-    local berth=$work/pull-berth containerd=$work/pull-containerd warm=
+    local warm='' kind
+    # What a configuration that says nothing gets.
+    kind=$(automatic_snapshotter)
     for image in layers single; do
         for run in $(seq "$pulls"); do
-            for tool in berth containerd podman; do
+            for tool in overlayfs erofs containerd podman; do
                 say "pull of \"$image\" by $tool, $run of $pulls"
                 "pull_$tool" "$registry/bench:$image" > "$work/line"
                 cat "$work/line" >> "$work/$image.$tool"
                 cat "$work/line"
             done
         done
+        remove_old
         local what="pull, 8 layers, $entries entries"
         [ "$image" = layers ] || what="pull, the same in 1 layer"
         local peer version
         for peer in containerd podman; do
             version=$("$peer" --version | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -n 1)
-            row "$what" "$(median "$work/$image.berth" 1)" "$peer $version" "$(median "$work/$image.$peer" 1)" s
-            row "$what, CPU" "$(median "$work/$image.berth" 2)" "$peer $version" "$(median "$work/$image.$peer" 2)" s
-            row "$what, peak memory" "$(median "$work/$image.berth" 3)" "$peer $version" "$(median "$work/$image.$peer" 3)" MiB
+            pull_rows "$what" "$kind" "$peer" "$peer $version"
         done
+        pull_rows "$what, overlayfs" overlayfs erofs "berth with erofs"
+        row "$what, overlayfs, disk used" "$(median "$work/$image.overlayfs" 4)" "berth with erofs" "$(median "$work/$image.erofs" 4)" MiB
+        row "first container, cold, overlayfs" "$(median "$work/$image.overlayfs" 5)" "berth with erofs" "$(median "$work/$image.erofs" 5)" s
+        row "another container, overlayfs" "$(median "$work/$image.overlayfs" 6)" "berth with erofs" "$(median "$work/$image.erofs" 6)" s
+        row "all files read, cold, overlayfs" "$(median "$work/$image.overlayfs" 7)" "berth with erofs" "$(median "$work/$image.erofs" 7)" s
+        row "all files read again, overlayfs" "$(median "$work/$image.overlayfs" 8)" "berth with erofs" "$(median "$work/$image.erofs" 8)" s
     done
+    notes+=("Of this machine \`images.snapshotter = \"auto\"\` makes $kind.")
     [ -z "$warm" ] || notes+=("The page cache could not be dropped: pulls read the registry's files from memory.")
     notes+=("Peak memory is that of daemon and client together, page cache not counted.")
 }
 
-pull_berth() {
-    rm -rf "$work/pull-berth"
+# pull_rows WORK OURS THEIRS PEER: by the names of the tools.
+pull_rows() {
+    row "$1" "$(median "$work/$image.$2" 1)" "$4" "$(median "$work/$image.$3" 1)" s
+    row "$1, CPU" "$(median "$work/$image.$2" 2)" "$4" "$(median "$work/$image.$3" 2)" s
+    row "$1, peak memory" "$(median "$work/$image.$2" 3)" "$4" "$(median "$work/$image.$3" 3)" MiB
+}
+
+pull_overlayfs() { pull_berth overlayfs "$1"; }
+
+pull_erofs() { pull_berth erofs "$1"; }
+
+# start_berth SNAPSHOTTER: leaves the daemon's number in $berth.
+start_berth() {
     mkdir -p "$work/pull-berth"
-    "$bin/berthd" --root "$work/pull-berth/root" --state "$work/pull-berth/state" \
+    printf '[images]\nsnapshotter = "%s"\n' "$1" > "$work/pull-berth.toml"
+    "$bin/berthd" --config "$work/pull-berth.toml" --root "$work/pull-berth/root" --state "$work/pull-berth/state" \
         --address "$work/pull-berth.sock" > "$work/pull-berth.log" 2>&1 &
-    local pid=$!
+    berth=$!
     until grep -q "notice serving" "$work/pull-berth.log"; do sleep 0.1; done
+}
+
+automatic_snapshotter() {
+    local berth
+    start_berth auto
+    grep -oE 'snapshotter=[a-z]+' "$work/pull-berth.log" | head -n 1 | cut -d = -f 2
+    end_daemon "$berth" "$work/pull-berth"
+}
+
+# pull_berth SNAPSHOTTER IMAGE: says what measure.py does, then MiB on the disk, and seconds for a first container with a cold page
+# cache, for another one, for reading all of the image's files with a cold page cache, and once more.
+pull_berth() {
+    local berth crictl=("$bin/berth-crictl" -r "unix://$work/pull-berth.sock" -i "unix://$work/pull-berth.sock") line
+    start_berth "$1"
     cold
-    python3 Benchmarks/measure.py "$pid" -- "$bin/berth-crictl" -r "unix://$work/pull-berth.sock" -i "unix://$work/pull-berth.sock" pull "$1"
-    end_daemon "$pid" "$work/pull-berth"
+    line=$(python3 Benchmarks/measure.py "$berth" -- "${crictl[@]}" pull "$2")
+    line+=" $(du -smx "$work/pull-berth/root/snapshots" | cut -f 1)"
+    line+=" $(start_container "$2" first) $(start_container "$2" second)"
+    cold
+    line+=" $(read_image first) $(read_image first)"
+    echo "$line"
+    "${crictl[@]}" rmp -fa > /dev/null
+    end_daemon "$berth" "$work/pull-berth"
+}
+
+# start_container IMAGE NAME: seconds until its process, a busybox of the image, runs; the first one with a cold page cache.
+start_container() {
+    jq -n --arg name "$2" '{metadata: {name: $name, uid: $name, namespace: "bench"},
+        linux: {cgroup_parent: "/berth-bench-images", security_context: {namespace_options: {network: 2}}}}' > "$work/pod.json"
+    jq -n --arg name "$2" --arg image "$1" '{metadata: {name: $name}, image: {image: $image}, command: ["/usr/bin/busybox", "sleep", "1000"]}' \
+        > "$work/container.json"
+    [ "$2" != first ] || cold
+    seconds "${crictl[@]}" run --no-pull "$work/container.json" "$work/pod.json"
+}
+
+# read_image NAME: seconds for all files of the image, in container NAME.
+read_image() {
+    seconds "${crictl[@]}" exec -s --name "^$1\$" /usr/bin/busybox sh -c \
+        '/usr/bin/busybox find /usr -xdev -type f -exec /usr/bin/busybox cat {} + | /usr/bin/busybox wc -c'
+}
+
+seconds() {
+    local start=$EPOCHREALTIME
+    "$@" > /dev/null || die "failed: $*"
+    awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f", b - a }'
 }
 
 pull_containerd() {
-    rm -rf "$work/pull-containerd"
     mkdir -p "$work/pull-containerd"
     cat > "$work/pull-containerd.toml" <<TOML
 version = 2
@@ -141,18 +202,31 @@ TOML
 }
 
 pull_podman() {
-    rm -rf "$work/pull-podman"
     mkdir -p "$work/pull-podman"
     cold
     python3 Benchmarks/measure.py -- podman --root "$work/pull-podman/root" --runroot "$work/pull-podman/run" \
         --storage-driver overlay pull -q --tls-verify=false "$1"
-    umount "$work/pull-podman/root/overlay" 2> /dev/null || true
-    rm -rf "$work/pull-podman"
+    put_aside "$work/pull-podman"
 }
 
-# end_daemon PID DIRECTORY: what it made goes too, before the next one writes.
+# end_daemon PID DIRECTORY
 end_daemon() {
     kill "$1"
     wait "$1" 2> /dev/null || true
-    rm -rf "$2"
+    put_aside "$2"
+}
+
+# put_aside DIRECTORY: what a pull has made is removed later. On ext4 without a journal, which virtual machines often have, each new
+# file has to pass over all inodes that were freed in the last minute: the next pull would pay for the last one.
+put_aside() {
+    grep -oE " $1[^ ]*" /proc/self/mountinfo | sort -ru | xargs -r umount -l 2> /dev/null || true
+    mkdir -p "$work/old"
+    mv "$1" "$(mktemp -d "$work/old/XXXXXX")"
+}
+
+# remove_old: a minute later their inodes count no longer.
+remove_old() {
+    rm -rf "$work/old"
+    sync
+    sleep 61
 }

@@ -8,7 +8,7 @@ internal import Testing
     }
 
     /// The library's parser aborts at these.
-    @Test(arguments: ["[(", "a = 1\n[[ =]]", "\t[\u{E9}]", "[\r", "# x\n[[ \na = 1"])
+    @Test(arguments: ["[(", "a = 1\n[[ =]]", "\t[\u{E9}]", "[\r", "# x\n[[ \na = 1", "\u{FEFF}[\t\u{8}]"])
     func headersWithoutAKeyNameTheirLine(_ text: String) {
         let line = text.contains("\n") ? 2 : 1
         let error = #expect(throws: BerthError.self) { try TOMLText.checkTableHeaders(text) }
@@ -18,5 +18,24 @@ internal import Testing
     @Test func aBracketAloneOnALineIsRefusedWhereALineFollows() {
         #expect(throws: BerthError.self) { try TOMLText.checkTableHeaders("[\nx = 1") }
         #expect(throws: BerthError.self) { try TOMLText.checkTableHeaders("[\n") }
+    }
+
+    @Test(arguments: [
+        "a = [1, 2]", "a = [ {}, {b = 1} ]", "a = [\n  1, # , }\n]", #"a = "[}""#, "a = '[}'", #"a = "\"[}""#,
+        "a = \"\"\"\n[}\"\"\"", "a = '''[}'''''", "a = \"\"\nb = ['}']", "[a]\n}", "\"", #"a = "\"#, "a = [", "# [}",
+        "",
+    ])
+    func arraysThatTheLibraryTakesOrRefusesPass(_ text: String) throws {
+        try TOMLText.checkArrays(text)
+    }
+
+    /// The library's parser aborts at these, or does anything.
+    @Test(arguments: [
+        "\na = [}", "\na = [1, }", "a = [ # x\n }",
+        "\na = [\u{A0}}]", "a = [\r\n}", "\na = [\"\", }", "\na = ['''x'''', }",
+    ])
+    func arraysWithABraceForAValueNameTheirLine(_ text: String) {
+        let error = #expect(throws: BerthError.self) { try TOMLText.checkArrays(text) }
+        #expect("\(error as Any)".contains("(line 2)"))
     }
 }

@@ -1,4 +1,5 @@
 import Core
+import Foundation
 import Images
 import LinuxKernel
 import OCISpec
@@ -290,11 +291,15 @@ struct HostileLayerTests {
             out.write(bytes(1024))
         """
 
+    /// As many entries as a layer may have at the most in good faith take minutes: a part of them does for every run, and
+    /// BERTH_TEST_ENTRIES=1000000 asks for them all.
+    private static let entries = ProcessInfo.processInfo.environment["BERTH_TEST_ENTRIES"].flatMap(Int.init) ?? 30_000
+
     @Test("very many entries take little memory", arguments: [SnapshotterKind.overlayfs, .erofs])
     func manyEntries(kind: SnapshotterKind) async throws {
         let storage = try Storage()
         let file = storage.scratch.path.appending("layer.gz")
-        try await Command.run("python3", ["-c", Self.manyEntries, file.string, "30000"])
+        try await Command.run("python3", ["-c", Self.manyEntries, file.string, "\(Self.entries)"])
         let bytes = try Files.read(file, limit: 64 << 20)
         let layer = Descriptor(
             mediaType: .layerGzip, digest: try storage.content.write(bytes), size: Int64(bytes.count))
@@ -304,10 +309,14 @@ struct HostileLayerTests {
         let growth = try await PeakMemory.growth {
             try await unpacker.unpack(layers: [layer], diffIDs: [try Digest("sha256:\(diffID)")])
         }
-        #expect(growth < 32 << 20, "\(growth >> 20) MiB")
+        // The whole is held to what the daemon promises of any image.
+        let bound = Self.entries > 30_000 ? 256 << 20 : 32 << 20
+        #expect(growth < bound, "\(growth >> 20) MiB")
         let tree = try #require(try await snapshotter.layerDirectories("sha256:\(diffID)").first)
-        #expect(try Files.list(tree).count == 10_000)
-        #expect(try Files.list(tree.appending("d000009999")) == ["file-1", "file-2"])
+        #expect(try Files.list(tree).count == (Self.entries + 2) / 3)
+        let whole = String(Self.entries / 3 - 1)
+        let name = "d" + String(repeating: "0", count: 9 - whole.count) + whole
+        #expect(try Files.list(tree.appending(name)) == ["file-1", "file-2"])
         try await snapshotter.remove("sha256:\(diffID)")
     }
 

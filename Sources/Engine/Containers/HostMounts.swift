@@ -103,29 +103,46 @@ extension Engine {
     private func mountOverlay(
         _ overlay: OverlayMount, at target: FilePath, of id: String, _ namespace: OwnedDescriptor?
     ) async throws {
-        var overlay = overlay
+        let directory = layout.layers(of: id)
         var mounted: [FilePath] = []
         // The overlay holds the layers by mounts of its own: these are needed no longer than until it is made.
         defer {
-            for path in mounted { try? Syscall.umount2(path, [.detach, .noFollow]) }
-            if namespace != nil { try? Files.removeTree(layout.layers(of: id)) }
+            for path in mounted.reversed() { try? Syscall.umount2(path, [.detach, .noFollow]) }
+            if namespace != nil { try? Files.removeTree(directory) }
         }
+        func map(_ layer: String, _ namespace: OwnedDescriptor) throws -> String {
+            let path = directory.appending("\(mounted.count)")
+            try Files.makeDirectories(path, mode: 0o700)
+            try mapped(FilePath(layer), namespace.fd, at: path)
+            mounted.append(path)
+            return path.string
+        }
+        var overlay = overlay
         if let namespace {
-            for (index, layer) in overlay.lower.enumerated() {
-                let path = layout.layers(of: id).appending("\(index)")
+            var base: String?
+            if !overlay.joined.isEmpty {
+                // The overlay of the lowest layers has the host's ids; the pod gets one of its own.
+                let lowest = OverlayMount(lower: try overlay.joined.map { try map($0, namespace) })
+                let path = directory.appending("joined")
                 try Files.makeDirectories(path, mode: 0o700)
-                try mapped(FilePath(layer), namespace.fd, at: path)
+                try await mount(lowest, at: path)
                 mounted.append(path)
-                overlay.lower[index] = path.string
+                overlay.lower.removeLast()
+                base = path.string
             }
+            overlay.lower = try overlay.lower.map { try map($0, namespace) }
+            if let base { overlay.lower.append(base) }
         }
-        let whole = overlay
+        try await mount(overlay, at: target)
+        try Syscall.mount(source: nil, target: target, type: nil, flags: [.private])
+    }
+
+    private func mount(_ overlay: OverlayMount, at target: FilePath) async throws {
         try await onThread {
             // Very many layers are named relative to a working directory of the thread's own.
             try Syscall.unshareFilesystemState()
-            try whole.mount(at: target)
+            try overlay.mount(at: target)
         }
-        try Syscall.mount(source: nil, target: target, type: nil, flags: [.private])
     }
 
     private func mapped(_ source: FilePath, _ namespace: FileDescriptor, at target: FilePath) throws(Errno) {

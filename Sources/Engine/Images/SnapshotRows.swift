@@ -16,20 +16,24 @@ struct SnapshotRows: SnapshotMetadata {
         try await database.write(durability: .processDeath) { try $0.nextSnapshotID() }
     }
 
-    func insert(_ info: SnapshotInfo) async throws {
+    func insert(_ infos: [SnapshotInfo]) async throws {
         // An active snapshot is a container's or a client's scratch; a lost row leaves a directory that is swept.
-        try await database.write(durability: info.kind == .committed ? .powerLoss : .processDeath) {
-            [self] transaction in
-            if let parent = info.parent {
-                let row = try transaction.snapshot(parent, snapshotter: snapshotter, namespace: scope.namespace)
-                guard let row else { throw BerthError.notFound("parent snapshot", parent) }
-                guard row.kind == .committed else {
-                    throw BerthError(.invalidArgument, "parent snapshot \"\(parent)\" is not committed")
-                }
-            }
-            try transaction.insert(record(info))
-            try hold(info.key, transaction)
+        let isLayer = infos.contains { $0.kind == .committed }
+        try await database.write(durability: isLayer ? .powerLoss : .processDeath) { [self] transaction in
+            for info in infos { try insert(info, transaction) }
         }
+    }
+
+    private func insert(_ info: SnapshotInfo, _ transaction: WriteTransaction) throws {
+        if let parent = info.parent {
+            let row = try transaction.snapshot(parent, snapshotter: snapshotter, namespace: scope.namespace)
+            guard let row else { throw BerthError.notFound("parent snapshot", parent) }
+            guard row.kind == .committed else {
+                throw BerthError(.invalidArgument, "parent snapshot \"\(parent)\" is not committed")
+            }
+        }
+        try transaction.insert(record(info))
+        try hold(info.key, transaction)
     }
 
     func get(_ key: String) async throws -> SnapshotInfo {

@@ -30,12 +30,9 @@ struct SpecHost: Sendable {
         maskedPaths = DefaultProfile.maskedPaths
         readonlyPaths = DefaultProfile.readonlyPaths
         // mount_setattr(2) came with Linux 5.12.
-        let release = (try? Files.readText("/proc/sys/kernel/osrelease")) ?? ""
-        let numbers = release.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
-        guard numbers.count == 2 else { return }
-        hasRecursiveReadonlyMounts = (numbers[0], numbers[1]) >= (5, 12)
+        hasRecursiveReadonlyMounts = KernelRelease.isAtLeast(5, 12)
         let limit = (try? Files.readText("/proc/sys/user/max_user_namespaces")).flatMap { Int($0) } ?? 0
-        hasUserNamespaces = (numbers[0], numbers[1]) >= (5, 19) && limit > 0
+        hasUserNamespaces = KernelRelease.isAtLeast(5, 19) && limit > 0
     }
 }
 

@@ -10,6 +10,11 @@ internal import SystemPackage
 struct LayerImages: LayerStorage {
     var snapshotter: String { "erofs" }
 
+    /// Asks the filesystem for fs-verity.
+    var enableVerity: @Sendable (FileDescriptor) throws(Errno) -> Void = { file throws(Errno) in
+        try Syscall.enableVerity(file)
+    }
+
     /// Two that need the same layer must not mount it twice.
     private static let mounting = Mutex(())
 
@@ -50,7 +55,9 @@ struct LayerImages: LayerStorage {
     func archiveImage(in directory: FilePath) -> FilePath? {
         let isSupported = Self.takesArchives.withLock { known in
             if let known { return known }
-            let verdict = ArchiveImage.isSupported(in: directory)
+            // The first releases of Linux 6.12, which began to mount files, panic where such a file has blocks smaller than a page.
+            let isSafe = KernelRelease.running != KernelRelease(6, 12)
+            let verdict = isSafe && ArchiveImage.isSupported(in: directory)
             known = verdict
             return verdict
         }
@@ -65,7 +72,7 @@ struct LayerImages: LayerStorage {
         let file = try Syscall.open(Self.image(in: directory), [.readOnly, .noFollow])
         defer { file.close() }
         do throws(Errno) {
-            try Syscall.enableVerity(file.fd)
+            try enableVerity(file.fd)
         } catch {
             // It is there already, or a child that is just being started still has the descriptor that the image was written to.
             let isHarmless = [EEXIST, ETXTBSY].contains { error == Errno(rawValue: $0) }
@@ -73,19 +80,20 @@ struct LayerImages: LayerStorage {
         }
     }
 
+    /// `EINVAL`: it has fs-verity, but not with blocks of 4096 bytes, as on pages of 64 KiB before Linux 6.3.
     private static func isWithoutVerity(_ error: Errno) -> Bool {
-        error == Errno(rawValue: ENOTTY) || error == Errno(rawValue: EOPNOTSUPP)
+        [ENOTTY, EOPNOTSUPP, EINVAL].contains { error == Errno(rawValue: $0) }
     }
 
     /// Whether images in `directory` get fs-verity.
-    static func hasVerity(in directory: FilePath) throws -> Bool {
+    func hasVerity(in directory: FilePath) throws -> Bool {
         let path = directory.appending("probe-\(Identifier.random().prefix(16))")
         try Syscall.open(path, [.writeOnly, .create, .exclusive, .noFollow], mode: 0o600).close()
         defer { try? Syscall.unlinkat(path) }
         let file = try Syscall.open(path, [.readOnly, .noFollow])
         defer { file.close() }
         do throws(Errno) {
-            try Syscall.enableVerity(file.fd)
+            try enableVerity(file.fd)
             return true
         } catch {
             guard Self.isWithoutVerity(error) else { throw error }

@@ -19,18 +19,22 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
         }
     }
 
-    public func insert(_ info: SnapshotInfo) async throws {
+    public func insert(_ infos: [SnapshotInfo]) async throws {
         try state.withLock { state in
-            guard state.rows[info.key] == nil else {
-                throw BerthError(.alreadyExists, "snapshot \"\(info.key)\" exists already")
-            }
-            if let parent = info.parent {
-                guard let row = state.rows[parent] else { throw BerthError.notFound("parent snapshot", parent) }
-                guard row.kind == .committed else {
-                    throw BerthError(.failedPrecondition, "parent snapshot \"\(parent)\" is not committed")
+            var rows = state.rows
+            for info in infos {
+                guard rows[info.key] == nil else {
+                    throw BerthError(.alreadyExists, "snapshot \"\(info.key)\" exists already")
                 }
+                if let parent = info.parent {
+                    guard let row = rows[parent] else { throw BerthError.notFound("parent snapshot", parent) }
+                    guard row.kind == .committed else {
+                        throw BerthError(.failedPrecondition, "parent snapshot \"\(parent)\" is not committed")
+                    }
+                }
+                rows[info.key] = info
             }
-            state.rows[info.key] = info
+            state.rows = rows
         }
     }
 

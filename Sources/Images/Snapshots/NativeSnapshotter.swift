@@ -57,7 +57,7 @@ public struct NativeSnapshotter: Snapshotter {
             directory = directories.directory(id)
             let info = SnapshotInfo(
                 id: id, key: key, parent: parent, kind: kind, labels: labels, created: now, updated: now)
-            try await metadata.insert(info)
+            try await metadata.insert([info])
             return mounts(info, below)
         } catch {
             try? SnapshotDirectories.remove(directory)
@@ -126,7 +126,7 @@ public struct NativeSnapshotter: Snapshotter {
             try directories.synchronize()
             return try layers.map { try TreeUsage.measure($0.staging.tree) }
         }
-        for (layer, usage) in zip(layers, usages) { try await directories.commit(layer, usage, metadata) }
+        try await directories.commit(Array(zip(layers, usages)), metadata)
     }
 
     public func abandonLayer(_ staging: LayerStaging) async {

@@ -69,7 +69,7 @@ public struct OverlaySnapshotter: Snapshotter {
             try Failpoint.reach("snapshot.prepare.placed")
             let info = SnapshotInfo(
                 id: id, key: key, parent: parent, kind: kind, labels: labels, created: now, updated: now)
-            try await metadata.insert(info)
+            try await metadata.insert([info])
             try Failpoint.reach("snapshot.prepare.recorded")
             return mounts([info] + chain)
         } catch {
@@ -136,8 +136,10 @@ public struct OverlaySnapshotter: Snapshotter {
         guard let top = chain.first else { return .bind(source: root, readOnly: true) }
         let layers = chain.dropFirst()
         var lower = layers.map { directories.tree($0.id).string }
+        var joined: [String] = []
         if let base = lowest(layers) {
-            lower.removeLast(base.lower.count)
+            joined = base.lower.map(\.string)
+            lower.removeLast(joined.count)
             lower.append(base.target.string)
         }
         let tree = directories.tree(top.id)
@@ -145,10 +147,10 @@ public struct OverlaySnapshotter: Snapshotter {
         case (.active, 0): return .bind(source: tree, readOnly: false)
         case (.active, _):
             let work = directories.directory(top.id).appending("work").string
-            return .overlay(OverlayMount(lower: lower, upper: tree.string, work: work))
+            return .overlay(OverlayMount(lower: lower, upper: tree.string, work: work, joined: joined))
         case (_, 0): return .bind(source: tree, readOnly: true)
         case (_, 1): return .bind(source: FilePath(lower[0]), readOnly: true)
-        default: return .overlay(OverlayMount(lower: lower))
+        default: return .overlay(OverlayMount(lower: lower, joined: joined))
         }
     }
 
@@ -211,7 +213,7 @@ public struct OverlaySnapshotter: Snapshotter {
         guard !layers.isEmpty else { return }
         let (directories, storage) = (directories, self.layers)
         // One wait for the disk for all layers together.
-        let usages = try await BlockingWork.run {
+        try await BlockingWork.run {
             do {
                 for layer in layers {
                     let directory = layer.staging.directory
@@ -224,13 +226,31 @@ public struct OverlaySnapshotter: Snapshotter {
                 }
                 try Failpoint.reach("unpack.sealed")
                 try directories.synchronize()
-                return try layers.map { try storage.usage($0.staging.directory) }
             } catch {
                 throw SnapshotDirectories.describe(error, "commit \(layers.count) layers")
             }
         }
         try Failpoint.reach("unpack.synced")
-        for (layer, usage) in zip(layers, usages) { try await directories.commit(layer, usage, metadata) }
+        try await directories.commit(Array(zip(layers, measure(layers))), metadata)
+    }
+
+    /// What each of the layers occupies: of many small files this is a good part of the work, so a few threads share it.
+    private func measure(_ layers: [StagedLayer]) async throws -> [SnapshotUsage] {
+        let (storage, threads) = (self.layers, min(layers.count, 4))
+        return try await withThrowingTaskGroup(of: [(index: Int, usage: SnapshotUsage)].self) { group in
+            for first in 0..<threads {
+                group.addTask {
+                    try await BlockingWork.run {
+                        try stride(from: first, to: layers.count, by: threads).map {
+                            ($0, try storage.usage(layers[$0].staging.directory))
+                        }
+                    }
+                }
+            }
+            var usages = [SnapshotUsage](repeating: SnapshotUsage(), count: layers.count)
+            for try await part in group { for measured in part { usages[measured.index] = measured.usage } }
+            return usages
+        }
     }
 
     public func abandonLayer(_ staging: LayerStaging) async {
@@ -256,33 +276,57 @@ public struct OverlaySnapshotter: Snapshotter {
 }
 
 extension SnapshotDirectories {
-    /// Makes one staged layer, which is durable but for its name, a committed snapshot.
-    func commit(_ layer: StagedLayer, _ usage: SnapshotUsage, _ metadata: any SnapshotMetadata) async throws {
-        if try await metadata.isCommitted(layer.name) {
-            _ = try? await BlockingWork.run { try Self.remove(layer.staging.directory) }
-            return
-        }
-        let now = WallClock.nanoseconds
-        let id = try await metadata.allocateID()
+    /// Makes staged layers, which are durable but for their names, committed snapshots, parents first: with one wait for the disk for
+    /// all names, and one for all rows.
+    func commit(_ layers: [(StagedLayer, SnapshotUsage)], _ metadata: any SnapshotMetadata) async throws {
+        var placed: [SnapshotInfo] = []
         do {
-            try place(layer.staging.directory, as: id)
-            try Failpoint.reach("unpack.placed")
+            for (layer, usage) in layers {
+                if try await metadata.isCommitted(layer.name) {
+                    _ = try? await BlockingWork.run { try Self.remove(layer.staging.directory) }
+                    continue
+                }
+                let id = try await metadata.allocateID()
+                try place(layer.staging.directory, as: id)
+                let now = WallClock.nanoseconds
+                placed.append(
+                    SnapshotInfo(
+                        id: id, key: layer.name, parent: layer.parent, kind: .committed, labels: layer.labels,
+                        usage: usage, created: now, updated: now))
+                try Failpoint.reach("unpack.placed")
+            }
+            guard !placed.isEmpty else { return }
             try synchronizeNames()
         } catch {
-            throw Self.describe(error, "commit layer \(layer.name)")
+            for info in placed { try? Self.remove(directory(info.id)) }
+            throw Self.describe(error, "commit \(layers.count) layers")
         }
         do {
-            try await metadata.insert(
-                SnapshotInfo(
-                    id: id, key: layer.name, parent: layer.parent, kind: .committed, labels: layer.labels,
-                    usage: usage, created: now, updated: now))
+            try await metadata.insert(placed)
         } catch {
-            try? Self.remove(directory(id))
-            // Somebody else was faster with the same layer, which is as good.
-            if let known = error as? BerthError, known.code == .alreadyExists { return }
-            throw error
+            guard let known = error as? BerthError, known.code == .alreadyExists else {
+                for info in placed { try? Self.remove(directory(info.id)) }
+                throw error
+            }
+            try await record(placed, metadata)
         }
         try Failpoint.reach("unpack.recorded")
+    }
+
+    /// One row after the other, where somebody else was faster with the same layer, which is as good.
+    private func record(_ placed: [SnapshotInfo], _ metadata: any SnapshotMetadata) async throws {
+        var rest = placed[...]
+        while let info = rest.first {
+            do {
+                try await metadata.insert([info])
+            } catch let error as BerthError where error.code == .alreadyExists {
+                try? Self.remove(directory(info.id))
+            } catch {
+                for info in rest { try? Self.remove(directory(info.id)) }
+                throw error
+            }
+            rest = rest.dropFirst()
+        }
     }
 }
 

@@ -142,9 +142,11 @@ public struct SnapshotInfo: Hashable, Sendable, Codable {
 public protocol SnapshotMetadata: Sendable {
     /// A directory number that was never given out before.
     func allocateID() async throws -> Int64
-    /// - Throws: `alreadyExists` if the key is taken; `notFound` if `info.parent` does not exist; `failedPrecondition` if the
-    ///   parent is not committed.
-    func insert(_ info: SnapshotInfo) async throws
+    /// Adds rows, parents first: all of them or none.
+    ///
+    /// - Throws: `alreadyExists` if a key is taken; `notFound` if a parent does not exist; `failedPrecondition` if a parent is not
+    ///   committed.
+    func insert(_ infos: [SnapshotInfo]) async throws
     /// - Throws: `notFound`
     func get(_ key: String) async throws -> SnapshotInfo
     func list() async throws -> [SnapshotInfo]
@@ -173,16 +175,20 @@ public enum SnapshotMounts: Hashable, Sendable {
 }
 
 /// An overlayfs mount. Without `upper` and `work` it is read-only.
-public struct OverlayMount: Hashable, Sendable, Codable {
+public struct OverlayMount: Hashable, Sendable {
     /// Lower directories, the topmost first, as overlayfs wants them.
     public var lower: [String]
     public var upper: String?
     public var work: String?
+    /// The layers that the last of `lower` shows as one, if there are more than an overlay takes: for who has to mount them another
+    /// way, since an overlay cannot be mounted with other ids.
+    public var joined: [String]
 
-    public init(lower: [String], upper: String? = nil, work: String? = nil) {
+    public init(lower: [String], upper: String? = nil, work: String? = nil, joined: [String] = []) {
         self.lower = lower
         self.upper = upper
         self.work = work
+        self.joined = joined
     }
 }
 

@@ -92,9 +92,10 @@ final class EngineFixture: Sendable {
         return (database, engine)
     }
 
-    /// Adds a busybox image; `change` adds to it.
+    /// Adds a busybox image; `change` adds to it, and layers of one file each, `/layers/N`, come on top.
     func addImage(
-        _ name: String = image, _ change: (inout RootFSImageBuilder) throws -> Void = { _ in }
+        _ name: String = image, further layers: Int = 0,
+        _ change: (inout RootFSImageBuilder) throws -> Void = { _ in }
     ) async throws {
         var builder = RootFSImageBuilder(execution: .init(env: ["FROM_IMAGE=yes"], cmd: ["/bin/sh", "-c", "exit 5"]))
         let busybox = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "/bin/busybox")))
@@ -102,7 +103,7 @@ final class EngineFixture: Sendable {
         try builder.addBusybox(busybox, applets: applets)
         try change(&builder)
         let images = engine.images
-        let target = try builder.build(into: images.storage.blobs)
+        let target = try addLayers(layers, to: builder.build(into: images.storage.blobs))
         try await images.leases.withLease(namespace: ImageService.criNamespace, for: "test") { scope in
             try await images.adopt(target, scope: scope)
             try await images.assign(name, to: target, in: scope)
@@ -110,6 +111,35 @@ final class EngineFixture: Sendable {
         // Unpacked once, so that the image's layer is no leftover of a test.
         _ = try await images.prepareRootFS(containerID: "warm", image: name)
         try await images.removeRootFS(containerID: "warm")
+    }
+
+    private func addLayers(_ count: Int, to target: Descriptor) throws -> Descriptor {
+        guard count > 0 else { return target }
+        let blobs = engine.images.storage.blobs
+        func read<Document: Decodable>(_ type: Document.Type, _ blob: Descriptor) throws -> Document {
+            try StrictJSON.decode(type, from: blobs.read(blob, limit: 1 << 20), what: "document", limit: 1 << 20)
+        }
+        var manifest = try read(Manifest.self, target)
+        var config = try read(ImageConfig.self, manifest.config)
+        for number in 0..<count {
+            var bytes: [UInt8] = []
+            try withoutActuallyEscaping({ (part: UnsafeRawBufferPointer) in bytes += part }) {
+                var tar = TarWriter($0)
+                try tar.add(TarEntry(path: Array("layers/\(number)".utf8)), content: Array("\(number)".utf8))
+                try tar.finish()
+            }
+            let digest = try blobs.write(bytes)
+            manifest.layers.append(Descriptor(mediaType: .layer, digest: digest, size: Int64(bytes.count)))
+            config.rootfs.diffIDs.append(digest)
+        }
+        let document = try StrictJSON.encode(config)
+        manifest.config.digest = try blobs.write(document)
+        manifest.config.size = Int64(document.count)
+        var result = target
+        let whole = try StrictJSON.encode(manifest)
+        result.digest = try blobs.write(whole)
+        result.size = Int64(whole.count)
+        return result
     }
 
     // MARK: Requests

@@ -68,11 +68,7 @@ import Testing
     }
 
     /// The scratch directory may be a tmpfs, which takes idmapped mounts since Linux 6.3.
-    private static let mapsIDsOfScratch: Bool = {
-        let release = (try? Files.readText("/proc/sys/kernel/osrelease")) ?? ""
-        let numbers = release.split(separator: ".").prefix(2).compactMap { Int($0) }
-        return SpecHost.here.hasUserNamespaces && numbers.count == 2 && (numbers[0], numbers[1]) >= (6, 3)
-    }()
+    private static let mapsIDsOfScratch = SpecHost.here.hasUserNamespaces && KernelRelease.isAtLeast(6, 3)
 
     @Test(.enabled(if: mapsIDsOfScratch))
     func aPodHasItsOwnUserNamespace() async throws {
@@ -119,6 +115,32 @@ import Testing
                 try await engine.removeContainer(id)
             }
             try await engine.removePodSandbox(pod)
+            #expect(try fixture.leftovers(since: before) == [])
+        }
+    }
+
+    @Test(.enabled(if: mapsIDsOfScratch))
+    func aPodWithItsOwnUserNamespaceTakesMoreLayersThanAnOverlay() async throws {
+        try await EngineFixture.with { fixture in
+            let engine = fixture.engine
+            let name = "docker.io/library/tall:test"
+            try await fixture.addImage(name, further: 505)
+            let mapping = [IDMapping(containerID: 0, hostID: 100_000, size: 65_536)]
+            let user = UserNamespaceOptions(mode: .pod, uids: mapping, gids: mapping)
+            let pod = try await engine.runPodSandbox(fixture.podConfig { $0.security.namespaces.user = user })
+            let before = try fixture.snapshot()
+            let id = try await engine.createContainer(
+                fixture.containerConfig("sleep 100") {
+                    $0.security.namespaces.user = user
+                    $0.image = ImageRequest(image: name)
+                }, in: pod)
+            try await engine.startContainer(id)
+            #expect(try await output(fixture, id, "ls /layers | wc -l") == "505\n")
+            // Of the lowest layers, which are one here, and of those above.
+            let owners = try await output(fixture, id, "cd /layers; stat -c %u:%g /bin/busybox 0 499 504")
+            #expect(owners == "0:0\n0:0\n0:0\n0:0\n")
+            #expect(try await output(fixture, id, "cd /layers; cat 0 504; echo x >0; cat 0") == "0504x\n")
+            try await engine.removeContainer(id)
             #expect(try fixture.leftovers(since: before) == [])
         }
     }

@@ -1,4 +1,5 @@
 import Core
+import Glibc
 @testable internal import Images
 import LinuxKernel
 import OCISpec
@@ -212,6 +213,33 @@ struct ArchiveImageTests {
         defer { opened.close() }
         let works = (try? Syscall.enableVerity(opened.fd)) != nil
         #expect(features["fs-verity"] == works)
+    }
+
+    @Test("a layer goes without fs-verity where the filesystem has none, and only there")
+    func withoutVerity() throws {
+        // This kernel's own answers: of the scratch directory's filesystem, and of tmpfs, which has none.
+        let memory = try scratch.directory("memory")
+        try Syscall.mount(source: "tmpfs", target: memory, type: "tmpfs", flags: [])
+        defer { try? Syscall.umount2(memory, .detach) }
+        for directory in [scratch.path, memory] {
+            try Files.writeAtomically(directory.appending("layer.erofs"), [1])
+            try LayerImages().protect(directory)
+            #expect(try LayerImages().hasVerity(in: directory) == false || directory != memory)
+        }
+        var images = LayerImages()
+        for (code, hasNone) in [(ENOTTY, true), (EOPNOTSUPP, true), (EINVAL, true), (EEXIST, false), (ETXTBSY, false)] {
+            images.enableVerity = { _ throws(Errno) in throw Errno(rawValue: code) }
+            try images.protect(scratch.path)
+            if hasNone { #expect(try !images.hasVerity(in: scratch.path)) }
+        }
+        for code in [EIO, ENOSPC, EPERM] {
+            images.enableVerity = { _ throws(Errno) in throw Errno(rawValue: code) }
+            #expect(throws: Errno(rawValue: code)) { try images.protect(scratch.path) }
+            #expect(throws: Errno(rawValue: code)) { try images.hasVerity(in: scratch.path) }
+        }
+        images.enableVerity = { _ throws(Errno) in }
+        #expect(try images.hasVerity(in: scratch.path))
+        #expect(try Files.list(scratch.path).sorted() == ["layer.erofs", "memory"])
     }
 
     private func difference(_ before: String, _ after: String) -> String {

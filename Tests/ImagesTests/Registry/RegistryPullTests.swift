@@ -227,6 +227,33 @@ struct RegistryPullTests {
         #expect(error?.description.contains("larger than 4194304 bytes") == true)
     }
 
+    @Test(
+        "a manifest of exactly 100 MB, by its name or in an index that says so, is refused at little memory",
+        arguments: [false, true])
+    func hugeManifest(isInIndex: Bool) async throws {
+        let image = try FakeImage()
+        let size = 100_000_000
+        // Well-formed JSON, spaces and all.
+        let reply = ScriptedServer.Reply(
+            headers: [("Content-Type", MediaType.imageManifest.rawValue)], padding: size - image.manifest.count,
+            body: image.manifest)
+        var child = image.descriptor
+        child.size = Int64(size)
+        let index = try StrictJSON.encode(Index(manifests: [child]))
+        let server = try ScriptedServer { request in
+            guard request.path.contains("/manifests/") else { return image.reply(to: request) }
+            return isInIndex && request.path.hasSuffix("/v1") ? FakeImage.document(index, .imageIndex) : reply
+        }
+        let content = try TestContent()
+        let growth = try await PeakMemory.growth {
+            let error = try await Self.failureOfPull(from: server, into: content)
+            #expect(error?.code == .resourceExhausted)
+            #expect(error?.description.contains("larger than 4194304 bytes") == true, "\(String(describing: error))")
+        }
+        #expect(growth < 48 << 20, "\(growth >> 20) MiB")
+        #expect(try content.store.ingests().isEmpty)
+    }
+
     @Test("a blob with other content than its digest says leaves nothing behind")
     func wrongBlob() async throws {
         let image = try FakeImage()

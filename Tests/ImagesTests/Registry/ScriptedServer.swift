@@ -32,6 +32,8 @@ final class ScriptedServer: Sendable {
         var status = 200
         var reason = "Whatever"
         var headers: [(String, String)] = []
+        /// Spaces before the body, which need no memory.
+        var padding = 0
         var body: [UInt8] = []
         /// Content-Length, if not that of the body.
         var announced: Int?
@@ -115,7 +117,8 @@ final class ScriptedServer: Sendable {
             return
         }
         var head = "HTTP/1.1 \(reply.status) \(reply.reason)\r\nConnection: close\r\n"
-        if reply.ending != .endless { head += "Content-Length: \(reply.announced ?? reply.body.count)\r\n" }
+        let length = reply.announced ?? reply.padding + reply.body.count
+        if reply.ending != .endless { head += "Content-Length: \(length)\r\n" }
         for (name, value) in reply.headers { head += "\(name): \(value)\r\n" }
         guard send(connection, Array((head + "\r\n").utf8)) else { return }
         if reply.ending == .drip {
@@ -125,7 +128,14 @@ final class ScriptedServer: Sendable {
             }
             return
         }
-        guard request.method != "HEAD", send(connection, reply.body) else { return }
+        guard request.method != "HEAD" else { return }
+        let spaces = [UInt8](repeating: 0x20, count: min(reply.padding, 1 << 16))
+        var padding = reply.padding
+        while padding > 0 {
+            guard send(connection, Array(spaces.prefix(padding))) else { return }
+            padding -= min(padding, spaces.count)
+        }
+        guard send(connection, reply.body) else { return }
         if reply.ending == .stuck { waitForEnd(of: connection) }
         // A client that is told of a broken connection may drop what it has not read yet.
         if reply.ending == .cut { usleep(300_000) }

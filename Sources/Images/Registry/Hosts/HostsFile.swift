@@ -29,6 +29,7 @@ struct HostsFile {
     ///   containerd does.
     init(_ text: String) throws {
         try TOMLText.checkTableHeaders(text)
+        try TOMLText.checkArrays(text)
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
