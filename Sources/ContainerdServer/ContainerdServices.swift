@@ -15,6 +15,7 @@ public enum ContainerdServices {
             ContentServer(content: images.content), ImageServer(images: images),
             SnapshotServer(snapshots: images.snapshots), DiffServer(diff: images.diff),
             LeaseServer(leases: images.leases), EventServer(events: images.events), IntrospectionServer(images: images),
+            HealthServer(),
         ]
     }
 

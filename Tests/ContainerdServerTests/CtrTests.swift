@@ -105,7 +105,8 @@ import Testing
             await #expect(throws: CommandFailure.self) {
                 try await Command.run("sh", ["-c", "\(script) \(wrong) ref1 < \(file)"])
             }
-            #expect(try await daemon.ctr("content", "active").split(separator: "\n").count == 1)
+            // What was written stays for its client, which may begin again.
+            #expect(try await daemon.ctr("content", "active").contains("ref1"))
             _ = try await Command.run(
                 "sh", ["-c", "\(script) \(digest) --expected-size \(bytes.count) ref2 < \(file)"])
             let fetched = daemon.scratch.path.appending("fetched").string

@@ -37,14 +37,19 @@ struct ContentStoreTests {
 
     @Test("an interrupted write goes on where it stopped, also in another process")
     func resumes() throws {
+        let started: Int64
         do {
             let writer = try store.ingest("r")
             try writer.write(Array("first ".utf8))
+            started = writer.status.started
             writer.suspend()
         }
         let other = try ContentStore(root: store.root)
         let writer = try other.ingest("r")
         #expect(writer.offset == 6)
+        #expect(writer.status.started == started)
+        #expect(try other.ingests().map(\.started) == [started])
+        #expect(writer.status.updated > started)
         try writer.write(Array("second".utf8))
         let digest = try writer.commit(expecting: Digest.of(Array("first second".utf8)))
         #expect(try store.read(digest, limit: 100) == Array("first second".utf8))
@@ -73,6 +78,21 @@ struct ContentStoreTests {
         writer.suspend()
         try store.abortIngest("x")
         #expect(try store.ingests().isEmpty)
+    }
+
+    @Test("an ingest can be aborted under its writer, which then cannot commit, nor keep the next one from beginning")
+    func abortsOpenIngest() throws {
+        let writer = try store.ingest("x")
+        try writer.write([1])
+        #expect(try writer.digest == Digest.of([1]))
+        try store.abortIngest("x", evenIfOpen: true)
+        #expect(try store.ingests().isEmpty)
+        #expect(throws: BerthError.self) { try writer.commit(expecting: nil) }
+        #expect(try store.list().isEmpty)
+        writer.abort()
+        let next = try store.ingest("x")
+        #expect(next.offset == 0)
+        next.abort()
     }
 
     @Test("a damaged blob is put aside when it is read whole, and can be written again")

@@ -20,15 +20,15 @@ extension ContentServer {
         guard request.size >= 0 else {
             throw BerthError.invalid(field: "size", value: request.size, rule: "must not be negative")
         }
-        let available = reader.size - request.offset
-        guard available >= 0, request.size <= available else {
+        guard request.offset <= reader.size else {
             throw RPCError(
                 code: .outOfRange,
-                message: "read of \(request.size) bytes at \(request.offset) is beyond the \(reader.size) bytes of "
-                    + "\(request.digest)")
+                message: "read at \(request.offset) is beyond the \(reader.size) bytes of \(request.digest)")
         }
         var offset = request.offset
-        let end = request.size == 0 ? reader.size : request.offset + request.size
+        // A client need not know how much there is: its buffer may be larger.
+        let available = reader.size - offset
+        let end = offset + (request.size == 0 ? available : min(request.size, available))
         while offset < end {
             let bytes = try reader.read(at: offset, count: Int(min(Self.chunk, end - offset)))
             guard !bytes.isEmpty else {

@@ -72,16 +72,17 @@ private struct WriteSession {
         answer.offset = write.offset
         switch message.action {
         case .stat:
+            answer.digest = try write.digest.description
             answer.startedAt = Google_Protobuf_Timestamp(nanoseconds: write.startedAt)
             answer.updatedAt = Google_Protobuf_Timestamp(nanoseconds: write.updatedAt)
             answer.total = total
         case .write, .commit:
             try append(message)
             answer.offset = write.offset
-            if message.action == .commit {
-                let digest = try await write.commit(total: total, expected: expected, labels: message.labels)
-                answer.digest = digest.description
-            }
+            answer.digest =
+                message.action == .commit
+                ? try await write.commit(total: total, expected: expected, labels: message.labels).description
+                : try write.digest.description
         case .UNRECOGNIZED(let number):
             throw BerthError.invalid(field: "action", value: number, rule: "is unknown")
         }

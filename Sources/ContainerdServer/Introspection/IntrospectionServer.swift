@@ -19,7 +19,7 @@ struct IntrospectionServer: Containerd_Services_Introspection_V1_Introspection.S
     }
 
     /// What containerd's clients look for among its plugins, as far as it is here: the services of this socket, the content
-    /// store, the snapshotter and the differ.
+    /// store, the snapshotters and the differ.
     func plugins(
         request: Containerd_Services_Introspection_V1_PluginsRequest, context: ServerContext
     ) async throws -> Containerd_Services_Introspection_V1_PluginsResponse {
@@ -28,19 +28,14 @@ struct IntrospectionServer: Containerd_Services_Introspection_V1_Introspection.S
         platform.os = images.platform.os
         platform.architecture = images.platform.architecture
         platform.variant = images.platform.variant ?? ""
-        let plugins =
-            [
-                Self.plugin("io.containerd.content.v1", "content"),
-                Self.plugin(
-                    "io.containerd.snapshotter.v1", images.snapshots.snapshotterName, platforms: [platform],
-                    exports: ["root": images.snapshotDirectory]),
-                Self.plugin("io.containerd.differ.v1", "walking", platforms: [platform]),
-                Self.plugin("io.containerd.gc.v1", "scheduler"),
-            ]
-            + ["content", "diff", "events", "images", "introspection", "leases", "namespaces", "snapshots", "version"]
-            .map {
-                Self.plugin("io.containerd.grpc.v1", $0)
-            }
+        var plugins = images.snapshots.usableSnapshotters.map {
+            Self.plugin(
+                "io.containerd.snapshotter.v1", $0, platforms: [platform], exports: ["root": images.snapshotDirectory])
+        }
+        plugins.append(Self.plugin("io.containerd.content.v1", "content"))
+        plugins.append(Self.plugin("io.containerd.differ.v1", "walking", platforms: [platform]))
+        plugins.append(Self.plugin("io.containerd.gc.v1", "scheduler"))
+        plugins += Self.services.map { Self.plugin("io.containerd.grpc.v1", $0) }
         var response = Containerd_Services_Introspection_V1_PluginsResponse()
         response.plugins = plugins.filter { plugin in
             filter.matches { path in
@@ -54,6 +49,11 @@ struct IntrospectionServer: Containerd_Services_Introspection_V1_Introspection.S
         }
         return response
     }
+
+    private static let services = [
+        "content", "diff", "events", "healthcheck", "images", "introspection", "leases", "namespaces", "snapshots",
+        "version",
+    ]
 
     private static func plugin(
         _ type: String, _ id: String, platforms: [Containerd_Types_Platform] = [], exports: [String: String] = [:]

@@ -58,7 +58,7 @@ extension ImageService {
         try Self.validate(image)
         var image = image
         let now = WallClock.now()
-        image.labels = image.labels.filter { !$0.value.isEmpty }
+        image.labels = image.labels.filter { !$0.value.isEmpty }.merging(ownLabels(of: image.name, namespace)) { $1 }
         image.createdAt = image.createdAt == 0 ? now : image.createdAt
         image.updatedAt = image.createdAt
         let record = image.record(namespace: namespace)
@@ -122,6 +122,7 @@ extension ImageService {
     func assign(
         _ name: String, to target: Descriptor, labels: [String: String] = [:], in scope: StorageScope
     ) async throws {
+        let labels = labels.merging(ownLabels(of: name, scope.namespace)) { $1 }
         let (image, previous) = try await storage.database.write { transaction in
             let now = WallClock.now()
             let present = try transaction.image(name, namespace: scope.namespace)
@@ -138,6 +139,14 @@ extension ImageService {
         storage.events.publish(StorageEvent(namespace: scope.namespace, payload))
         // What the name stood for until now may be garbage.
         if let previous, previous != target.digest { storage.collector.schedule() }
+    }
+
+    /// By which containerd's clients know that CRI has an image, and that a kubelet must not collect it, whoever names it.
+    private func ownLabels(of name: String, _ namespace: String) -> [String: String] {
+        guard namespace == Self.criNamespace else { return [:] }
+        var labels = ["io.cri-containerd.image": "managed"]
+        if policy.isPinned(name) { labels[PinnedLabel.name] = PinnedLabel.value }
+        return labels
     }
 
     private static func validate(_ image: NamedImage) throws {

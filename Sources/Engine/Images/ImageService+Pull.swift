@@ -62,6 +62,7 @@ extension ImageService {
             var names = [reference.pinned(to: target.digest).description]
             if reference.digest == nil { names.append(reference.description) }
             var labels = labels
+            // Its digest's name has to be as well.
             if policy.isPinned(reference.description) { labels[PinnedLabel.name] = PinnedLabel.value }
             for name in names { try await assign(name, to: target, labels: labels, in: scope) }
             guard let status = try await status(of: "\(image.config.digest)", namespace: namespace) else {

@@ -42,7 +42,10 @@ struct SnapshotRows: SnapshotMetadata {
         }
         return try await database.write(durability: .processDeath) { [self] transaction in
             let row = try required(key, transaction)
-            try hold(row.key, transaction)
+            // Who only looks may do it with a lease that is gone.
+            if let lease = scope.lease, try transaction.lease(lease, namespace: scope.namespace) != nil {
+                try hold(row.key, transaction)
+            }
             return info(row)
         }
     }
@@ -70,6 +73,8 @@ struct SnapshotRows: SnapshotMetadata {
             row.size = usage.bytes
             row.inodes = usage.inodes
             row.labels = labels
+            // A committed snapshot is a new one.
+            row.createdAt = updated
             row.updatedAt = updated
             try transaction.update(row)
             try hold(name, transaction)

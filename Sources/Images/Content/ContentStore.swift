@@ -250,9 +250,10 @@ public final class ContentStore: Sendable {
 
     /// Throws away what an interrupted writer left.
     ///
+    /// - Parameter evenIfOpen: also where a writer of this process holds the reference, whose commit fails then.
     /// - Throws: `BerthError`: `notFound`; `unavailable` if a writer of this process holds the reference.
-    public func abortIngest(_ reference: String) throws {
-        guard !openReferences.withLock({ $0.contains(reference) }) else {
+    public func abortIngest(_ reference: String, evenIfOpen: Bool = false) throws {
+        guard evenIfOpen || !openReferences.withLock({ $0.contains(reference) }) else {
             throw BerthError(.unavailable, "content reference \"\(reference)\" is being written")
         }
         let directory = try ingestDirectory(of: reference)

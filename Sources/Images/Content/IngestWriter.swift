@@ -55,7 +55,8 @@ public final class IngestWriter: Sendable {
         let hasher = try ContentHasher(algorithm, rereading: data)
         try data.seek(offset: hasher.count, from: .start)
         let status = try EntryCalls.status(data)
-        started = status.modified
+        // The name was written when the first writer began.
+        started = (try? EntryCalls.status(name).modified) ?? status.modified
         writing = Mutex(
             Writing(hasher: hasher, updated: status.modified, disk: DiskGuard(store.root, descriptor)))
         growth = WaitableState(BlobGrowth(available: hasher.count))
@@ -67,6 +68,11 @@ public final class IngestWriter: Sendable {
     }
 
     public var offset: Int64 { writing.withLock { $0.hasher.count } }
+
+    /// Of what is written so far.
+    public var digest: Digest {
+        get throws { try writing.withLock { try $0.hasher.digest() } }
+    }
 
     public var status: Status {
         writing.withLock {
@@ -198,10 +204,11 @@ public final class IngestWriter: Sendable {
 
     static func status(at directory: FilePath) -> Status? {
         guard let name = try? Files.read(directory.appending("ref"), limit: 4096),
+            let begun = try? EntryCalls.status(directory.appending("ref")),
             let data = try? EntryCalls.status(directory.appending("data"))
         else { return nil }
         return Status(
-            reference: String(decoding: name, as: UTF8.self), offset: data.size, total: nil, started: data.modified,
+            reference: String(decoding: name, as: UTF8.self), offset: data.size, total: nil, started: begun.modified,
             updated: data.modified)
     }
 }

@@ -60,6 +60,24 @@ import Testing
         return thresholds
     }
 
+    @Test func anImageThatAClientNamesForTheKubeletIsPinnedAsThePolicySays() async throws {
+        var policy = ImagePolicy()
+        policy.pinned = ["docker.io/library/pinned:*"]
+        let store = try SmallStore(policy: policy)
+        _ = try await store.build("docker.io/library/box:1")
+        let target = try await store.images.named("docker.io/library/box:1", namespace: "k8s.io").target
+        for namespace in ["k8s.io", "default"] {
+            _ = try await store.images.create(
+                NamedImage(name: "docker.io/library/pinned:1", target: target, labels: ["a": "b"]), namespace: namespace
+            )
+        }
+        let seen = try await store.images.named("docker.io/library/pinned:1", namespace: "k8s.io").labels
+        #expect(seen == ["a": "b", "io.cri-containerd.image": "managed", "io.cri-containerd.pinned": "pinned"])
+        #expect(try await store.images.named("docker.io/library/pinned:1", namespace: "default").labels == ["a": "b"])
+        #expect(try await store.images.status(of: "docker.io/library/pinned:1")?.isPinned == true)
+        await store.close()
+    }
+
     @Test func whatWasNotUsedForLongestGoesUntilThereIsRoom() async throws {
         let store = try SmallStore()
         let names = (1...4).map { "docker.io/library/box:\($0)" }

@@ -138,9 +138,11 @@ public struct ContentService: Sendable {
         }.sorted { $0.reference < $1.reference }
     }
 
+    /// Throws away what was written, also of a write that has not ended yet: that one cannot be committed then.
     public func abort(_ reference: String, namespace: String) async throws {
         do {
-            try storage.blobs.abortIngest(Self.storageReference(reference, namespace: namespace))
+            try storage.blobs.abortIngest(
+                Self.storageReference(reference, namespace: namespace), evenIfOpen: true)
         } catch let error as BerthError where error.code == .notFound {
             throw BerthError.notFound("ingest", reference)
         }
@@ -173,6 +175,10 @@ public final class ContentWrite: Sendable {
     }
 
     public var offset: Int64 { writer.offset }
+    /// Of what is written so far.
+    public var digest: Digest {
+        get throws { try writer.digest }
+    }
     public var startedAt: Int64 { writer.status.started }
     public var updatedAt: Int64 { writer.status.updated }
 
@@ -189,14 +195,8 @@ public final class ContentWrite: Sendable {
     /// - Parameter total: bytes that it must have; 0 if that is not known.
     public func commit(total: Int64, expected: Digest?, labels: [String: String]) async throws -> Digest {
         try await storage.gate.withOperation {
-            let digest: Digest
-            do {
-                digest = try writer.commit(expecting: expected, size: total > 0 ? total : nil)
-            } catch {
-                // Bytes that are not what was announced cannot be continued either.
-                writer.abort()
-                throw error
-            }
+            // Bytes that are not what was announced stay: the client may write more, begin again, or abort.
+            let digest = try writer.commit(expecting: expected, size: total > 0 ? total : nil)
             let size = try storage.blobs.info(digest).size
             let scope = scope
             let reference = reference

@@ -7,6 +7,14 @@ public struct SnapshotService: Sendable {
     /// What clients get that name none.
     public var snapshotterName: String { storage.snapshotterKind.rawValue }
 
+    /// Those that can be used on this host, that one first.
+    public var usableSnapshotters: [String] {
+        let others = SnapshotterKind.allCases.filter { kind in
+            kind != storage.snapshotterKind && (try? kind.check(root: storage.directories.root)) != nil
+        }
+        return ([storage.snapshotterKind] + others).map(\.rawValue)
+    }
+
     /// `scope` with the snapshotter that a client names.
     ///
     /// - Throws: `BerthError`: `invalidArgument` for an unknown one, as containerd answers; `failedPrecondition` with the reason
