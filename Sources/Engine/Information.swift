@@ -1,5 +1,6 @@
 internal import Core
 internal import LinuxKernel
+internal import Networking
 internal import OCISpec
 internal import SystemPackage
 
@@ -63,6 +64,8 @@ extension Engine {
 }
 
 private struct About: Encodable {
+    /// Bytes of a log line that are not split (BL_LOG_DEFAULT_LINE of the launcher).
+    let maxContainerLogLineSize = 16384
     let version: String
     let root: String
     let state: String
@@ -72,7 +75,14 @@ private struct About: Encodable {
     let networkWarnings: [String]
 }
 
+/// Beside what is of Berth alone, the fields that people and scripts read of containerd's document.
 private struct PodInformation: Encodable {
+    let runtimeHandler: String
+    let runtimeSpec: RuntimeSpec
+    let netNamespaceClosed: Bool
+    let cniResult: NetworkInformation?
+    let overhead: ResourceInformation?
+    let resources: ResourceInformation?
     let config: PodSandboxConfig
     let cgroup: String
     let namespaces: String
@@ -88,6 +98,91 @@ private struct PodInformation: Encodable {
         namespaces = layout.namespaces(ofPod: pod.id).string
         interfaces = pod.network?.interfaces.map(\.name) ?? []
         initPID = pod.initProcess?.pid
+        runtimeHandler = pod.runtimeHandler
+        // The namespaces that the pod's containers join.
+        var spec = RuntimeSpec()
+        let files = [("network", "net"), ("uts", "uts"), ("ipc", "ipc"), ("pid", "pid"), ("user", "user")]
+            .map { (type: $0, path: layout.namespace($1, ofPod: pod.id)) }
+        var linux = RuntimeSpec.Linux()
+        linux.namespaces = files.filter { Files.exists($0.path) }.map { .init(type: $0.type, path: $0.path.string) }
+        spec.linux = linux
+        runtimeSpec = spec
+        netNamespaceClosed = !pod.hasHostNetwork && !Files.exists(layout.namespace("net", ofPod: pod.id))
+        cniResult = pod.network.map(NetworkInformation.init)
+        overhead = pod.overhead.map(ResourceInformation.init)
+        resources = pod.resources.map(ResourceInformation.init)
+    }
+}
+
+/// A CNI result as containerd tells it.
+private struct NetworkInformation: Encodable {
+    struct Address: Encodable {
+        let IP: String
+        let Gateway: String?
+    }
+
+    struct Interface: Encodable {
+        let IPConfigs: [Address]?
+        let Mac: String
+        let Sandbox: String
+    }
+
+    let Interfaces: [String: Interface]
+
+    init(_ network: PodNetworkResult) {
+        let addresses = network.addresses.map { prefix in
+            let family = prefix.address.family
+            let route = network.routes.first { $0.destination.length == 0 && $0.destination.address.family == family }
+            return Address(IP: "\(prefix.address)", Gateway: route?.gateway.map { "\($0)" })
+        }
+        // The result does not say whose the addresses are where the pod has several interfaces; the first has the pod's.
+        let main = network.interfaces.first { $0.sandbox != nil }?.name
+        let pairs = network.interfaces.map { interface in
+            (
+                interface.name,
+                Interface(
+                    IPConfigs: interface.name == main ? addresses : nil, Mac: interface.mac,
+                    Sandbox: interface.sandbox ?? "")
+            )
+        }
+        Interfaces = Dictionary(pairs) { first, _ in first }
+    }
+}
+
+/// CRI's `ContainerResources` in its JSON form.
+private struct ResourceInformation: Encodable {
+    struct Linux: Encodable {
+        enum CodingKeys: String, CodingKey {
+            case cpuPeriod = "cpu_period"
+            case cpuQuota = "cpu_quota"
+            case cpuShares = "cpu_shares"
+            case memoryLimit = "memory_limit_in_bytes"
+            case memorySwapLimit = "memory_swap_limit_in_bytes"
+            case oomScoreAdjustment = "oom_score_adj"
+            case cpusetCPUs = "cpuset_cpus"
+            case cpusetMemories = "cpuset_mems"
+            case unified
+        }
+
+        let cpuPeriod: Int64
+        let cpuQuota: Int64
+        let cpuShares: Int64
+        let memoryLimit: Int64
+        let memorySwapLimit: Int64
+        let oomScoreAdjustment: Int64
+        let cpusetCPUs: String
+        let cpusetMemories: String
+        let unified: [String: String]
+    }
+
+    let linux: Linux
+
+    init(_ resources: LinuxResources) {
+        linux = Linux(
+            cpuPeriod: resources.cpuPeriod, cpuQuota: resources.cpuQuota, cpuShares: resources.cpuShares,
+            memoryLimit: resources.memoryLimit, memorySwapLimit: resources.memorySwapLimit,
+            oomScoreAdjustment: resources.oomScoreAdjustment, cpusetCPUs: resources.cpusetCPUs,
+            cpusetMemories: resources.cpusetMemories, unified: resources.unified)
     }
 }
 

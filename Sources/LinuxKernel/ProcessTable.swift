@@ -40,6 +40,19 @@ public struct ProcessStatus: Sendable, Hashable {
         return status.startTime == startTime && status.isAlive
     }
 
+    /// Whether a signal meets a handler, or is ignored or blocked, in place of its default action (SigCgt, SigIgn and SigBlk of
+    /// proc_pid_status(5)); `false` also where there is no such process.
+    public static func expects(signal: Int32, _ pid: Int32) -> Bool {
+        guard (1...64).contains(signal), let text = try? Files.readText(FilePath("/proc/\(pid)/status"), limit: 1 << 16)
+        else { return false }
+        return text.split(separator: "\n").contains { line in
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard parts.count == 2, ["SigCgt", "SigIgn", "SigBlk"].contains(parts[0]) else { return false }
+            let mask = UInt64(parts[1].drop { $0 == "\t" || $0 == " " }, radix: 16) ?? 0
+            return mask >> UInt64(signal - 1) & 1 == 1
+        }
+    }
+
     /// Every PID in /proc.
     public static func all() throws(Errno) -> [Int32] {
         try Files.list("/proc").compactMap { Int32($0) }.sorted()

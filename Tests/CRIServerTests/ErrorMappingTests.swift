@@ -19,6 +19,18 @@ import Testing
         #expect(ErrorMapping.status(of: RPCError(code: .dataLoss, message: "m")).code == .dataLoss)
     }
 
+    @Test func onlyDefectsAreLoggedAsErrors() {
+        for code in BerthError.Code.allCases {
+            let level = RequestLog.level(of: ErrorMapping.code(of: code))
+            switch code {
+            case .internal, .dataLoss: #expect(level == .error)
+            case .invalidArgument, .notFound, .alreadyExists, .unimplemented, .cancelled, .deadlineExceeded:
+                #expect(level == .info, "\(code) is the caller's")
+            default: #expect(level == .warning, "\(code) is the operator's to know")
+            }
+        }
+    }
+
     @Test(arguments: [
         ("RunPodSandbox", true), ("StopContainer", true), ("PullImage", true), ("ListContainers", false),
         ("Status", false),

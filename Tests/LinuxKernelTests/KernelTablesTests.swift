@@ -1,4 +1,5 @@
 @testable internal import LinuxKernel
+internal import Glibc
 internal import SystemPackage
 internal import TestSupport
 internal import Testing
@@ -25,6 +26,15 @@ internal import Testing
 }
 
 @Suite struct ProcessStatusTests {
+    @Test func signalsThatAreIgnoredAreExpected() {
+        // SIGPIPE of a test's own process is ignored nowhere else.
+        signal(SIGPIPE, SIG_IGN)
+        #expect(ProcessStatus.expects(signal: SIGPIPE, Syscall.processID))
+        #expect(!ProcessStatus.expects(signal: SIGKILL, Syscall.processID))
+        #expect(!ProcessStatus.expects(signal: 0, Syscall.processID))
+        #expect(!ProcessStatus.expects(signal: SIGTERM, 0x3fff_ffff))
+    }
+
     @Test func aCommandMayHoldParenthesesAndSpaces() throws {
         let status = try #require(
             ProcessStatus.parse(

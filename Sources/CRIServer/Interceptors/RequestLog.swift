@@ -20,20 +20,40 @@ public struct RequestLog: ServerInterceptor {
         let method = context.descriptor.method
         let start = ContinuousClock.now
         let response = try await next(request, context)
-        var metadata: Logger.Metadata = ["took": "\(Self.milliseconds(since: start))"]
         switch response.accepted {
-        case .success:
-            logger.log(level: Self.changes(method) ? .info : .debug, "\(method)", metadata: metadata)
+        case .success(let contents):
+            let level: Logger.Level = Self.changes(method) ? .info : .debug
+            logger.log(level: level, "\(method)", metadata: ["took": "\(Self.milliseconds(since: start))"])
+            // A streamed answer is produced after the handler has returned.
+            return StreamingServerResponse(metadata: contents.metadata) { [self] writer in
+                do { return try await contents.producer(writer) } catch {
+                    tell(method, error as? RPCError ?? RPCError(code: .unknown, message: "\(error)"), since: start)
+                    throw error
+                }
+            }
         case .failure(let error):
-            metadata["code"] = "\(error.code)"
-            metadata["error"] = "\(error.message)"
-            let expected: Set<RPCError.Code> = [
-                .notFound, .unimplemented, .invalidArgument, .cancelled, .deadlineExceeded,
-            ]
-            logger.log(
-                level: expected.contains(error.code) ? .info : .error, "\(method) failed", metadata: metadata)
+            tell(method, error, since: start)
+            return response
         }
-        return response
+    }
+
+    private func tell(_ method: String, _ error: RPCError, since start: ContinuousClock.Instant) {
+        logger.log(
+            level: Self.level(of: error.code), "\(method) failed",
+            metadata: [
+                "took": "\(Self.milliseconds(since: start))", "code": "\(error.code)", "error": "\(error.message)",
+            ])
+    }
+
+    /// What the caller did wrong is his to mend; what the node cannot do now is the operator's to know; the rest is a defect.
+    static func level(of code: RPCError.Code) -> Logger.Level {
+        switch code {
+        case .invalidArgument, .notFound, .alreadyExists, .outOfRange, .unimplemented, .cancelled, .deadlineExceeded:
+            .info
+        case .failedPrecondition, .permissionDenied, .unauthenticated, .resourceExhausted, .unavailable, .aborted:
+            .warning
+        default: .error
+        }
     }
 
     static func changes(_ method: String) -> Bool {

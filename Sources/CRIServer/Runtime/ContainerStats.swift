@@ -1,4 +1,5 @@
 public import CRIAPI
+internal import Core
 internal import Engine
 public import GRPCCore
 
@@ -7,6 +8,11 @@ extension RuntimeServer {
         request: Runtime_V1_ContainerStatsRequest, context: ServerContext
     ) async throws -> Runtime_V1_ContainerStatsResponse {
         let container = try engine.container(required(request.containerID, field: "container_id"))
+        guard container.state.isRunning else {
+            throw BerthError(
+                .failedPrecondition,
+                "container \"\(container.id)\" is \(container.state.name), and has no statistics")
+        }
         let stats = await engine.statistics(of: container)
         return Runtime_V1_ContainerStatsResponse.with { $0.stats = Runtime_V1_ContainerStats(stats) }
     }

@@ -78,10 +78,10 @@ static int wait_for_reader(struct bl_launch *launch, struct bl_error *error)
 int bl_step_wait_for_start(struct bl_launch *launch, const Berth__Launch__V1__WaitForStart *action,
                            struct bl_error *error)
 {
-    // A program that is missing fails the create and not the start.
+    // A program that is missing fails the create and not the start, where the plan does not want it otherwise.
     uint32_t last = (uint32_t)launch->plan->n_steps - 1;
     const bl_step *step = launch->plan->steps[last];
-    if (step->action_case == BL_ACTION(EXEC)) {
+    if (step->action_case == BL_ACTION(EXEC) && !action->program_may_be_missing) {
         cleanup_free char *found = NULL;
         if (bl_find_program(step->exec->path, step->exec->env, step->exec->n_env, &found, error) < 0) {
             launch->step = last;

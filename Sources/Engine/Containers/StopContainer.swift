@@ -3,9 +3,17 @@ internal import LinuxKernel
 internal import SystemPackage
 
 extension Engine {
+    /// How long a program has after its exec to install its handlers of signals. A signal before them ends it as if it had
+    /// none, which a slower runtime never shows.
+    /// In nanoseconds.
+    private static let settling: Int64 = 50_000_000
+
     /// Asks the container to end, and kills it after `grace`. Succeeds when it has ended or is gone.
     ///
-    /// Calls do not wait for each other: the shortest grace of those under way counts.
+    /// Calls do not wait for each other: the shortest grace of those under way counts. One that is cancelled before its
+    /// grace is over kills nobody.
+    ///
+    /// - Throws: `BerthError`; `CancellationError`.
     public func stopContainer(_ id: String, grace: Duration) async throws {
         let container: Container
         do {
@@ -18,8 +26,9 @@ extension Engine {
             guard let container = self.registry.container(exactly: container.id), let entry = self.live[container.id]
             else { return nil }
             switch container.state {
-            case .running:
+            case .running(let startedAt):
                 guard grace > .zero else { return (entry, false) }
+                await self.settle(container, entry, startedAt: startedAt)
                 return (entry, (try? await entry.monitor.signal(container.stopSignal)) != nil)
             case .creating, .created: return (entry, false)
             case .exited, .removing: return nil
@@ -27,11 +36,22 @@ extension Engine {
         }
         guard let (entry, asked) = wait else { return }
         try Failpoint.reach("container.stop.signalled")
+        if asked, await entry.exited.wait(atMost: grace) { return }
+        try Task.checkCancellation()
         try await Task {
-            if asked, await entry.exited.wait(atMost: grace) { return }
             try await self.kill(container, entry)
             try Failpoint.reach("container.stop.killed")
         }.value
+    }
+
+    /// Waits until the container's program handles its stop signal, or is old enough to have had the time for it.
+    private func settle(_ container: Container, _ entry: LiveContainer, startedAt: Int64) async {
+        guard let process = container.process else { return }
+        while WallClock.now() - startedAt < Self.settling,
+            !ProcessStatus.expects(signal: container.stopSignal, process.pid)
+        {
+            if await entry.exited.wait(atMost: .milliseconds(2)) { return }
+        }
     }
 
     /// Kills every process of the container and waits until its exit is known.

@@ -49,6 +49,9 @@ extension Engine {
     }
 
     /// Changes the limits of a pod's own cgroup; those that the kubelet made it changes itself.
+    ///
+    /// CRI has this as a best effort: what the kernel refuses (a memory limit below what is used) is in the log, and the pod is
+    /// to have the limits all the same.
     public func updatePodSandboxResources(
         _ id: String, overhead: LinuxResources?, resources: LinuxResources?
     ) async throws {
@@ -57,7 +60,12 @@ extension Engine {
             let pod = try self.podSandbox(pod.id)
             try await self.plugins.updatePodSandbox(pod, overhead: overhead, resources: resources)
             if let resources, pod.ownsCgroup {
-                try self.apply(ResourceTranslation.specification(resources, on: self.host), to: pod.cgroup)
+                do {
+                    try self.apply(ResourceTranslation.specification(resources, on: self.host), to: pod.cgroup)
+                } catch let error as BerthError where error.code == .failedPrecondition {
+                    self.logger.warning(
+                        "the limits of a pod could not be changed", metadata: ["pod": "\(pod.id)", "error": "\(error)"])
+                }
             }
             try Failpoint.reach("pod.update.applied")
             let updated = try self.registry.updatePod(pod.id) {

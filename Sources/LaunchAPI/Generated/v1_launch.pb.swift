@@ -1477,6 +1477,9 @@ public nonisolated struct Berth_Launch_V1_WaitForStart: Sendable {
   /// A FIFO that start opens for reading (berth-oci); empty to wait for the monitor's Start.
   public var fifo: String = String()
 
+  /// Whether the program is looked up by the exec alone, so that a missing one fails the start and not the create.
+  public var programMayBeMissing: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -5047,7 +5050,7 @@ nonisolated extension Berth_Launch_V1_RunHook: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension Berth_Launch_V1_WaitForStart: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WaitForStart"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fifo\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fifo\0\u{3}program_may_be_missing\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5056,6 +5059,7 @@ nonisolated extension Berth_Launch_V1_WaitForStart: SwiftProtobuf.Message, Swift
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.fifo) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.programMayBeMissing) }()
       default: break
       }
     }
@@ -5065,11 +5069,15 @@ nonisolated extension Berth_Launch_V1_WaitForStart: SwiftProtobuf.Message, Swift
     if !self.fifo.isEmpty {
       try visitor.visitSingularStringField(value: self.fifo, fieldNumber: 1)
     }
+    if self.programMayBeMissing != false {
+      try visitor.visitSingularBoolField(value: self.programMayBeMissing, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Berth_Launch_V1_WaitForStart, rhs: Berth_Launch_V1_WaitForStart) -> Bool {
     if lhs.fifo != rhs.fifo {return false}
+    if lhs.programMayBeMissing != rhs.programMayBeMissing {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

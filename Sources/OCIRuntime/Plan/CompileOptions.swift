@@ -31,8 +31,8 @@ public struct CompileOptions: Sendable {
     public enum StartMode: Sendable {
         /// The process runs when the plan is through.
         case immediately
-        /// It waits for the monitor's Start.
-        case onMonitorRequest
+        /// It waits for the monitor's Start; a missing program is an error of that, or of the launch already.
+        case onMonitorRequest(programMayBeMissing: Bool)
         /// It waits until the FIFO is opened for reading.
         case onFIFO(FilePath)
     }

@@ -88,7 +88,7 @@ struct ContainerCompilation {
     private var waitStep: Berth_Launch_V1_WaitForStart? {
         switch options.start {
         case .immediately: nil
-        case .onMonitorRequest: .init()
+        case .onMonitorRequest(let programMayBeMissing): .with { $0.programMayBeMissing = programMayBeMissing }
         case .onFIFO(let fifo): .with { $0.fifo = fifo.string }
         }
     }

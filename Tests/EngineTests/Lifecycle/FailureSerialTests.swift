@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["image", "program", "user", "device", "profile"])
+    @Test(arguments: ["image", "user", "device", "profile"])
     func aContainerWithABad(part: String) async throws {
         try await EngineFixture.with { fixture in
             let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
@@ -54,7 +54,6 @@ import Testing
             let config = fixture.containerConfig("true") {
                 switch part {
                 case "image": $0.image = ImageRequest(image: "docker.io/library/absent:1")
-                case "program": $0.command = ["/no/such/program"]
                 case "user": $0.security.runAsUsername = "stranger"
                 case "device":
                     $0.devices = [ContainerDevice(containerPath: "/dev/x", hostPath: "/dev/absent", permissions: "r")]
@@ -70,6 +69,28 @@ import Testing
             #expect(try await fixture.database.containers().isEmpty)
             #expect(fixture.engine.containers().isEmpty)
             _ = try await fixture.engine.createContainer(fixture.containerConfig("true"), in: pod)
+        }
+    }
+
+    /// A kubelet tries to create a container for ever; one that fails to start has ended, as its pod's restart policy wants
+    /// to know.
+    @Test(arguments: [["/no/such/program"], ["no-such-program"], ["/etc"]])
+    func aMissingProgramIsAnErrorOfTheStart(command: [String]) async throws {
+        try await EngineFixture.with { fixture in
+            let engine = fixture.engine
+            let pod = try await engine.runPodSandbox(fixture.podConfig())
+            let config = fixture.containerConfig("") { $0.command = command }
+            let id = try await engine.createContainer(config, in: pod)
+            #expect(try engine.container(id).state == .created)
+            let error = try await #require(throws: BerthError.self) { try await engine.startContainer(id) }
+            #expect("\(error)".contains("exec \(command[0])"), "\(error)")
+            let exit = try #require(try engine.container(id).state.exit)
+            #expect(exit.code == 128)
+            #expect(exit.reason == "StartError")
+            #expect(exit.message.contains(command[0]))
+            try await engine.stopContainer(id, grace: .seconds(10))
+            try await engine.removeContainer(id)
+            _ = try await fixture.start("true", in: pod)
         }
     }
 

@@ -110,6 +110,40 @@ import Testing
         }
     }
 
+    @Test func aStopThatIsGivenUpKillsNobody() async throws {
+        try await EngineFixture.with { fixture in
+            let engine = fixture.engine
+            let pod = try await engine.runPodSandbox(fixture.podConfig())
+            let id = try await fixture.start("trap 'echo asked' TERM; while :; do sleep 0.05; done", in: pod)
+            let stop = Task { try await engine.stopContainer(id, grace: .milliseconds(500)) }
+            try await eventually("the signal") { fixture.log().contains("asked") }
+            stop.cancel()
+            await #expect(throws: CancellationError.self) { try await stop.value }
+            try await Task.sleep(for: .milliseconds(700))
+            #expect(try engine.container(id).state.isRunning)
+            try await engine.stopContainer(id, grace: .milliseconds(100))
+            #expect(try engine.container(id).state.exit?.code == 137)
+        }
+    }
+
+    @Test func aProgramHasInstalledItsHandlersBeforeItIsAskedToEnd() async throws {
+        try await EngineFixture.with { fixture in
+            // Not the first process of a PID namespace, which the kernel protects from signals without a handler.
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig { $0.security.namespaces.pid = .pod })
+            for round in 0..<5 {
+                let script = "trap 'exit 3' HUP; while :; do sleep 0.02; done"
+                let config = fixture.containerConfig(script, name: "c\(round)") {
+                    $0.security.namespaces.pid = .pod
+                    $0.stopSignal = 1
+                }
+                let id = try await fixture.engine.createContainer(config, in: pod)
+                try await fixture.engine.startContainer(id)
+                try await fixture.engine.stopContainer(id, grace: .seconds(10))
+                #expect(try fixture.engine.container(id).state.exit?.code == 3)
+            }
+        }
+    }
+
     @Test func aTimedOutCommandIsKilledWithItsChildren() async throws {
         try await EngineFixture.with { fixture in
             let pod = try await fixture.engine.runPodSandbox(fixture.podConfig())
@@ -204,6 +238,26 @@ import Testing
             #expect(statistics.usage?.processes ?? 0 >= 1)
             let whole = await fixture.engine.statistics(of: try fixture.engine.podSandbox(pod))
             #expect(whole.containers.map(\.id) == [id])
+        }
+    }
+
+    @Test func aPodsLimitsAreNotedWhereTheKernelRefusesThem() async throws {
+        try await EngineFixture.with { fixture in
+            let engine = fixture.engine
+            let pod = try await engine.runPodSandbox(fixture.podConfig())
+            _ = try await fixture.start("sleep 100", in: pod)
+            var resources = LinuxResources()
+            // Less than what is in use.
+            resources.memoryLimit = 5
+            var overhead = LinuxResources()
+            overhead.memoryLimit = 10
+            try await engine.updatePodSandboxResources(pod, overhead: overhead, resources: resources)
+            let information = try #require(try engine.information(of: engine.podSandbox(pod))["info"])
+            #expect(information.contains("\"resources\":{\"linux\":{"), "\(information)")
+            #expect(information.contains("\"memory_limit_in_bytes\":5"))
+            #expect(information.contains("\"memory_limit_in_bytes\":10"))
+            #expect(information.contains("\"netNamespaceClosed\":false"))
+            #expect(information.contains("\"cniResult\":{"))
         }
     }
 

@@ -66,7 +66,7 @@ internal import Testing
                 destination: "/etc/hosts", type: "bind", source: "/run/pod/hosts", options: ["rbind", "rprivate", "ro"])
         )
         let plan = try compile(spec) {
-            $0.start = .onMonitorRequest
+            $0.start = .onMonitorRequest(programMayBeMissing: false)
             $0.rootfs = "/run/box/rootfs"
             $0.overlay = OverlayRoot(lower: ["/s/2/fs", "/s/1:a/fs"], upper: "/s/3/fs", work: "/s/3/work")
             $0.monitor = MonitorOptions(socket: "/run/box/monitor.sock", exitPath: "/run/box/exit.pb")

@@ -7268,7 +7268,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__run_hook__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__run_hook__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__wait_for_start__field_descriptors[1] =
+static const ProtobufCFieldDescriptor berth__launch__v1__wait_for_start__field_descriptors[2] =
 {
   {
     "fifo",
@@ -7282,14 +7282,27 @@ static const ProtobufCFieldDescriptor berth__launch__v1__wait_for_start__field_d
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "program_may_be_missing",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__WaitForStart, program_may_be_missing),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__wait_for_start__field_indices_by_name[] = {
   0,   /* field[0] = fifo */
+  1,   /* field[1] = program_may_be_missing */
 };
 static const ProtobufCIntRange berth__launch__v1__wait_for_start__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__wait_for_start__descriptor =
 {
@@ -7299,7 +7312,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__wait_for_start__descriptor =
   "Berth__Launch__V1__WaitForStart",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__WaitForStart),
-  1,
+  2,
   berth__launch__v1__wait_for_start__field_descriptors,
   berth__launch__v1__wait_for_start__field_indices_by_name,
   1,  berth__launch__v1__wait_for_start__number_ranges,

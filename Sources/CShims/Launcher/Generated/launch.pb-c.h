@@ -1082,10 +1082,14 @@ struct  Berth__Launch__V1__WaitForStart
    * A FIFO that start opens for reading (berth-oci); empty to wait for the monitor's Start.
    */
   char *fifo;
+  /*
+   * Whether the program is looked up by the exec alone, so that a missing one fails the start and not the create.
+   */
+  protobuf_c_boolean program_may_be_missing;
 };
 #define BERTH__LAUNCH__V1__WAIT_FOR_START__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__wait_for_start__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Berth__Launch__V1__CloseDescriptors
