@@ -29,6 +29,7 @@ public final class Engine: Sendable {
     let restorer: OCIRuntimeProgram?
     let checkpoints: CheckpointLayout
     let profiles = SeccompProfiles()
+    let apparmor: AppArmorProfiles
     let registry = Registry()
     let live = LiveContainers()
     let podSamples = PodSamples()
@@ -62,6 +63,14 @@ public final class Engine: Sendable {
         facts = try HostFacts.detect()
         driver = configuration.usesSystemd ? try .systemd() : .cgroupfs
         host = SpecHost(facts)
+        apparmor = AppArmorProfiles(isEnabled: facts.hasAppArmor)
+        if apparmor.isEnabled {
+            do { try await apparmor.loadDefault() } catch {
+                logger.warning(
+                    "containers have no default AppArmor profile: it could not be loaded",
+                    metadata: ["error": "\(error)"])
+            }
+        }
         programs = try await Self.programs(configuration)
         restorer = await Self.findRestorer(launcher, configuration)
         checkpoints = CheckpointLayout(root: configuration.root)
@@ -123,10 +132,28 @@ public final class Engine: Sendable {
         containerEvents.subscribe()
     }
 
-    public func notePodCIDR(_ cidr: String) {
-        guard !cidr.isEmpty else { return }
+    /// The addresses that the node has of its cluster for its pods, as a kubelet tells them.
+    ///
+    /// - Parameter text: prefixes with commas between them, at most one for each family; empty for none.
+    public func usePodCIDRs(_ text: String) async throws {
+        guard !text.isEmpty else { return }
+        let field = "runtime_config.network_config.pod_cidr"
+        let prefixes = try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            guard let prefix = try? IPAddressPrefix(String(part.drop { $0 == " " })) else {
+                throw BerthError.invalid(field: field, value: text.prefix(128), rule: "must be ADDRESS/LENGTH")
+            }
+            return prefix.network
+        }
+        guard Set(prefixes.map(\.address.family)).count == prefixes.count else {
+            throw BerthError.invalid(field: field, value: text.prefix(128), rule: "must have one prefix of a family")
+        }
+        let isUsed: Bool
+        do { isUsed = try await network.use(podCIDRs: prefixes) } catch { throw BerthError.wrapping(error, field) }
         logger.notice(
-            "the kubelet told its pod CIDR; networks here are configured otherwise", metadata: ["cidr": "\(cidr)"])
+            isUsed
+                ? "new pods get addresses of the pod CIDR"
+                : "the kubelet told its pod CIDR; networks here are configured otherwise",
+            metadata: ["cidr": "\(text)"])
     }
 
     /// Lets go of event streams, so that a server can end. Containers run on.

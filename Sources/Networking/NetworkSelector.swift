@@ -44,6 +44,12 @@ public struct NetworkSelector: PodNetwork {
         }
     }
 
+    /// The built-in network knows them also while it does not serve, for the time when it does.
+    public func use(podCIDRs cidrs: [IPAddressPrefix]) async throws -> Bool {
+        let isUsed = try await builtin.use(podCIDRs: cidrs)
+        return isUsed && !usesCNI
+    }
+
     public func collectLeftovers(isKept: @escaping @Sendable (String) -> Bool) async throws {
         try await cni.collectLeftovers(isKept: isKept)
     }

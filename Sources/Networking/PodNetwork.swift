@@ -18,12 +18,22 @@ public protocol PodNetwork: Sendable {
     /// Takes away what belongs to pods whose IDs are not in `keeping`. Before any pod is set up.
     func collectGarbage(keeping: Set<String>) async throws
 
+    /// Gives pods from now on addresses of `cidrs`, at most one for each family: the node's part of a cluster's pod network.
+    /// Pods that are connected keep what they have.
+    ///
+    /// - Returns: whether this network takes its addresses from there.
+    /// - Throws: `BerthError` (`invalidArgument`) where one is too small.
+    func use(podCIDRs cidrs: [IPAddressPrefix]) async throws -> Bool
+
     /// Takes away what is left of pods that `isKept` denies, beside set-ups and tear-downs: a pod is in it before it is set up.
     /// Where there is something under way all the time, nothing may come of it.
     func collectLeftovers(isKept: @escaping @Sendable (String) -> Bool) async throws
 }
 
 extension PodNetwork {
+    /// For one that has its addresses from elsewhere.
+    public func use(podCIDRs cidrs: [IPAddressPrefix]) async throws -> Bool { false }
+
     /// For one that leaves nothing: what is its own it takes away with the pod, or fails.
     public func collectLeftovers(isKept: @escaping @Sendable (String) -> Bool) async throws {}
 }

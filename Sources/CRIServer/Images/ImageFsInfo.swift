@@ -6,7 +6,7 @@ extension ImageServer {
     public func imageFsInfo(
         request: Runtime_V1_ImageFsInfoRequest, context: ServerContext
     ) async throws -> Runtime_V1_ImageFsInfoResponse {
-        let info = try await engine.images.fsInfo()
+        let info = try await engine.imageFilesystem()
         let usage = Runtime_V1_FilesystemUsage(
             FilesystemUsage(
                 timestamp: info.time, mountpoint: info.path, usedBytes: UInt64(clamping: info.bytes),

@@ -64,7 +64,8 @@ enum DefaultConfiguration {
         cni_plugin_directories = ["/opt/cni/bin", "/usr/lib/cni"]
 
         # The built-in network's bridge and its subnets, one for each address of a pod (IPv4, IPv6 or both), such as
-        # "berth0" and ["10.85.0.0/16", "fd00:85::/64"]. Empty: a bridge and subnet that nothing else on this host uses.
+        # "berth0" and ["10.85.0.0/16", "fd00:85::/64"]. Empty: the pod CIDR that the kubelet tells
+        # (UpdateRuntimeConfig), and before it does, a bridge and subnet that nothing else on this host uses.
         bridge = ""
         subnets = []
 

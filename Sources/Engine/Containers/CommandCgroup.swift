@@ -10,11 +10,15 @@ struct CommandCgroup: Sendable {
     /// The container's, with the child in place of it in the one hierarchy.
     let cgroup: Cgroup
     let directory: FilePath
+    /// What other runtimes' `exec --cgroup` takes for it.
+    let option: String
     private let parent: FilePath
 
+    /// - Parameter named: not in the cgroup2 beside v1 hierarchies, which other runtimes may not use.
     /// - Returns: `nil` where the host has no such hierarchy: the command is then in its container's cgroup.
-    init?(below container: Cgroup) {
-        guard let hierarchy = Self.hierarchy(of: container), Files.exists(hierarchy.path) else { return nil }
+    init?(below container: Cgroup, named: Bool = false) {
+        let hierarchies = Self.hierarchies(of: container).filter { !named || !$0.hierarchy.isUnified }
+        guard let hierarchy = hierarchies.first, Files.exists(hierarchy.path) else { return nil }
         let name = "\(Self.prefix)\(Identifier.random().prefix(12))"
         parent = hierarchy.path
         directory = hierarchy.path.appending(name)
@@ -24,23 +28,27 @@ struct CommandCgroup: Sendable {
             return nil
         }
         cgroup = Cgroup(container, child: name, at: hierarchy.hierarchy.mountpoint)
+        option = hierarchy.hierarchy.isUnified ? name : "\(Self.systemd):\(name)"
     }
 
     private static let prefix = "exec-"
+    private static let systemd = "name=systemd"
 
-    private static func hierarchy(of container: Cgroup) -> Cgroup.Directory? {
-        container.directories.first { $0.hierarchy.isUnified }
-            ?? container.directories.first { $0.hierarchy.controllers.contains("name=systemd") }
+    /// The preferred one first.
+    private static func hierarchies(of container: Cgroup) -> [Cgroup.Directory] {
+        container.directories.filter { $0.hierarchy.isUnified }
+            + container.directories.filter { $0.hierarchy.controllers.contains(systemd) }
     }
 
     /// Ends the commands that a killed daemon had running in the container, and takes their cgroups away: whoever waited
     /// for them has lost its connection.
     static func sweep(below container: Cgroup) {
-        guard let hierarchy = hierarchy(of: container) else { return }
-        for name in (try? Files.list(hierarchy.path)) ?? [] where name.hasPrefix(prefix) {
-            let left = CommandCgroup(container, hierarchy, name)
-            left.kill()
-            left.remove()
+        for hierarchy in hierarchies(of: container) {
+            for name in (try? Files.list(hierarchy.path)) ?? [] where name.hasPrefix(prefix) {
+                let left = CommandCgroup(container, hierarchy, name)
+                left.kill()
+                left.remove()
+            }
         }
     }
 
@@ -48,6 +56,7 @@ struct CommandCgroup: Sendable {
         parent = hierarchy.path
         directory = hierarchy.path.appending(name)
         cgroup = Cgroup(container, child: name, at: hierarchy.hierarchy.mountpoint)
+        option = name
     }
 
     /// SIGKILL for everything in it; what forks meanwhile is found by the next pass, where there is no cgroup.kill.

@@ -38,6 +38,7 @@ extension Engine {
             layout: layout, cgroup: container.cgroup, host: host)
         builder.targetPIDNamespace = try targetNamespace(security.namespaces, in: pod)
         builder.seccomp = try seccomp(security)
+        builder.apparmor = try apparmor.profile(of: security)
         builder.devices = try HostDevices.resolve(container.config) + cdi.hostDevices()
         builder.cdi = cdi
         builder.imageMounts = images
@@ -90,8 +91,11 @@ extension Engine {
 
     /// Starts the monitor and the container's process, which waits before its exec.
     func launch(_ container: Container, spec: RuntimeSpec, rootFS: SnapshotMounts) async throws -> LaunchedProcess {
+        // A kubelet asks again and again for a container that cannot be created, whatever the pod's restart policy; one that
+        // cannot be started has ended.
         var options = CompileOptions(
-            id: container.id, bundle: layout.container(container.id), start: .onMonitorRequest)
+            id: container.id, bundle: layout.container(container.id),
+            start: .onMonitorRequest(programMayBeMissing: true))
         let isMapped = spec.linux?.namespaces?.contains { $0.type == "user" } ?? false
         switch rootFS {
         // In a user namespace the root is there already, mounted with the pod's ids.
@@ -141,10 +145,11 @@ extension Engine {
     /// - Parameter cgroup: that of the command, where it is not its container's.
     func execPlan(
         _ command: [String], in container: Container, _ entry: LiveContainer, terminal: Bool = false,
-        cgroup: Cgroup? = nil
+        cgroup: CommandCgroup? = nil
     ) throws -> Berth_Launch_V1_Plan {
         if let program = program(of: container) {
-            return try compiler.compileCommand(program.exec(command, in: container.id, terminal: terminal))
+            return try compiler.compileCommand(
+                program.exec(command, in: container.id, terminal: terminal, cgroup: cgroup?.option))
         }
         guard let process = container.process else {
             throw BerthError(.failedPrecondition, "container \"\(container.id)\" has no process")
@@ -161,7 +166,7 @@ extension Engine {
         }
         let target = ExecTarget(
             id: container.id, pid: process.pid, namespaces: namespaces,
-            cgroup: cgroup ?? Cgroup(host: facts.cgroups, path: container.cgroup), linux: spec.linux)
+            cgroup: cgroup?.cgroup ?? Cgroup(host: facts.cgroups, path: container.cgroup), linux: spec.linux)
         var options = CompileOptions(id: container.id, bundle: layout.container(container.id))
         if terminal { options.stdio = StdioOptions() }
         return try compiler.compileExec(process: own, container: target, options: options)

@@ -19,7 +19,12 @@ extension Engine {
         guard let entry = live[container.id] else { return statistics }
         statistics.usage = usage(of: container.cgroup, samples: entry.cpuSamples)
         statistics.writableLayer = await entry.layerUsage {
-            guard let usage = try? await images.rootFSUsage(containerID: container.id) else { return nil }
+            guard var usage = try? await images.rootFSUsage(containerID: container.id) else { return nil }
+            // Written by the container and gone with it, as its layer: a kubelet is to evict for it, too.
+            if let volumes = try? await volumesUsage(of: container.id) {
+                usage.bytes += volumes.bytes
+                usage.inodes += volumes.inodes
+            }
             return FilesystemUsage(
                 timestamp: WallClock.now(), mountpoint: configuration.root.appending("snapshots").string,
                 usedBytes: UInt64(clamping: usage.bytes), inodes: UInt64(clamping: usage.inodes))

@@ -24,11 +24,9 @@ extension Engine {
     public func execSync(_ command: [String], in id: String, timeout: Duration? = nil) async throws -> ExecResult {
         let (container, entry) = try running(id)
         // Only what may have to be killed needs it.
-        let isOurs = program(of: container) == nil
-        let own =
-            timeout == nil || !isOurs ? nil : CommandCgroup(below: Cgroup(host: facts.cgroups, path: container.cgroup))
+        let own = timeout == nil ? nil : commandCgroup(below: container)
         defer { own?.remove() }
-        let plan = try execPlan(command, in: container, entry, cgroup: own?.cgroup)
+        let plan = try execPlan(command, in: container, entry, cgroup: own)
         let output = try ExecOutput(limit: Self.execOutputLimit)
         let session = try await entry.monitor.exec(
             plan, stdout: output.stdout.writer.fd, stderr: output.stderr.writer.fd, killOnClose: true)
@@ -73,6 +71,12 @@ extension Engine {
                 throw error
             }
         }
+    }
+
+    private func commandCgroup(below container: Container) -> CommandCgroup? {
+        let cgroup = Cgroup(host: facts.cgroups, path: container.cgroup)
+        guard let program = program(of: container) else { return CommandCgroup(below: cgroup) }
+        return program.commandCgroup(below: cgroup, isUnified: facts.cgroups.layout == .unified)
     }
 
     private enum ExecStep {

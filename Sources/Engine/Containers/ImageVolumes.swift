@@ -58,6 +58,23 @@ extension Engine {
     var volumes: FilePath { configuration.root.appending("volumes") }
 
     private func volumesDirectory(of id: String) -> FilePath { volumes.appending(id) }
+
+    /// What a container's volumes occupy, or all containers'; `nil` where there are none.
+    func volumesUsage(of id: String? = nil) async throws -> SnapshotUsage? {
+        let directory = id.map(volumesDirectory) ?? volumes
+        guard Files.exists(directory) else { return nil }
+        return try await BlockingWork.run { try TreeUsage.measure(directory) }
+    }
+
+    /// What images and containers occupy: blobs, snapshots (which hold the writable layers) and volumes.
+    public func imageFilesystem() async throws -> ImageFilesystem {
+        var filesystem = try await images.fsInfo()
+        if let volumes = try await volumesUsage() {
+            filesystem.bytes += volumes.bytes
+            filesystem.inodes += volumes.inodes
+        }
+        return filesystem
+    }
 }
 
 extension ImageVolume {

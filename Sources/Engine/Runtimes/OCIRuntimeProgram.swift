@@ -21,6 +21,8 @@ struct OCIRuntimeProgram: Sendable {
     /// Where it keeps its own state.
     let root: FilePath
     let features: RuntimeProgramFeatures
+    /// What its `exec` says of `--cgroup`.
+    private let commandCgroups: CommandCgroups
     private let environment: [String]
 
     /// - Parameter criu: the program; runtimes look for that name in their PATH.
@@ -41,6 +43,30 @@ struct OCIRuntimeProgram: Sendable {
         features =
             output.flatMap { try? StrictJSON.decode(RuntimeProgramFeatures.self, from: $0.bytes, what: "features") }
             ?? RuntimeProgramFeatures()
+        let help = try? await Self.output(of: [path.string, "exec", "--help"], environment)
+        commandCgroups = CommandCgroups(help: help.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "")
+    }
+
+    /// A cgroup for one command below its container's; `nil` where the runtime would not put a command there.
+    ///
+    /// - Parameter isUnified: cgroup2 alone is used on the host.
+    func commandCgroup(below container: Cgroup, isUnified: Bool) -> CommandCgroup? {
+        guard commandCgroups == .ofController || isUnified && commandCgroups == .ofPath else { return nil }
+        return CommandCgroup(below: container, named: !isUnified)
+    }
+
+    /// Whether a command can be put into a cgroup of its own.
+    private enum CommandCgroups {
+        case none
+        /// `--cgroup PATH`, which is one of cgroup2.
+        case ofPath
+        /// `--cgroup [CONTROLLER:]PATH`
+        case ofController
+
+        init(help: String) {
+            self =
+                !help.contains("--cgroup") ? .none : help.lowercased().contains("controller") ? .ofController : .ofPath
+        }
     }
 
     // MARK: Plans
@@ -66,8 +92,10 @@ struct OCIRuntimeProgram: Sendable {
         return request
     }
 
-    func exec(_ command: [String], in id: String, terminal: Bool) -> CommandPlanRequest {
-        let options = terminal ? ["--tty", "--env", "TERM=xterm"] : []
+    /// - Parameter cgroup: of the command's own, as its `--cgroup` has it.
+    func exec(_ command: [String], in id: String, terminal: Bool, cgroup: String?) -> CommandPlanRequest {
+        let options =
+            (terminal ? ["--tty", "--env", "TERM=xterm"] : []) + (cgroup.map { ["--cgroup", $0] } ?? [])
         var request = CommandPlanRequest(
             id: id, arguments: [path.string, "--root", root.string, "exec"] + options + [id] + command,
             environment: environment, terminal: terminal)

@@ -20,6 +20,8 @@ struct SpecBuilder {
     var targetPIDNamespace: String?
     /// What the container's seccomp profile says; `nil` for none.
     var seccomp: RuntimeSpec.Linux.Seccomp?
+    /// The name of the container's AppArmor profile; `nil` for none.
+    var apparmor: String?
     /// Nodes for `config.devices`, and for a privileged container all of the host's.
     var devices: [HostDevice] = []
     /// What devices of the Container Device Interface add, but for their nodes, which are in `devices`.
@@ -60,7 +62,7 @@ struct SpecBuilder {
         process.capabilities = try CapabilitySet(security, host: host).specification
         process.noNewPrivileges = security.noNewPrivileges
         process.oomScoreAdj = Int(clamping: min(max(resources.oomScoreAdjustment, -1000), 1000))
-        process.apparmorProfile = try apparmorProfile()
+        process.apparmorProfile = apparmor
         if host.hasSELinux, let label = security.selinux?.label, !label.isEmpty { process.selinuxLabel = label }
         return process
     }
@@ -104,15 +106,6 @@ struct SpecBuilder {
     private func workingDirectory() -> String {
         let directory = config.workingDirectory.isEmpty ? image.workingDir ?? "" : config.workingDirectory
         return directory.hasPrefix("/") ? directory : "/\(directory)"
-    }
-
-    private func apparmorProfile() throws -> String? {
-        guard !security.privileged, case .localhost(let name)? = security.apparmor else { return nil }
-        guard host.hasAppArmor else {
-            throw BerthError(
-                .failedPrecondition, "AppArmor profile \"\(name)\" is asked for, but this kernel has no AppArmor")
-        }
-        return name
     }
 
     private func annotations() -> [String: String] {

@@ -6,6 +6,8 @@ struct BridgeHost {
     let configuration: BuiltinNetworkConfiguration
     /// The state directory: the bridge's alias says whose it is, so that two daemons do not give out the same addresses.
     let owner: String
+    /// Those that the node has of its cluster, where the configuration leaves the choice.
+    var podCIDRs: [IPAddressPrefix] = []
 
     struct Prepared: Equatable, Sendable {
         var site: BridgeSite
@@ -20,10 +22,18 @@ struct BridgeHost {
 
     /// Finds or makes the bridge, and puts right what is not as it should be.
     func prepare(_ scope: any NetworkScope) throws -> Prepared {
-        let sites = try configuration.sites()
+        let sites = try configuration.sites(podCIDRs: podCIDRs)
         let (site, link) = try findBridge(scope, sites: sites) ?? makeBridge(scope, sites: sites)
         let present = try scope.routing.addresses(of: link.index)
-        for gateway in configuration.isGateway ? site.gateways : [] where !present.contains(gateway) {
+        let missing = (configuration.isGateway ? site.gateways : []).filter { !present.contains($0) }
+        // The pod CIDR is new to a bridge that is there.
+        if !podCIDRs.isEmpty, !missing.isEmpty,
+            let conflict = Self.conflict(
+                site, routes: try scope.routing.routes(), links: try scope.routing.links())
+        {
+            throw conflict
+        }
+        for gateway in missing {
             try scope.routing.perform(
                 .addAddress(gateway, to: link.index, name: site.bridge), accepting: [Errno.fileExists.rawValue])
         }

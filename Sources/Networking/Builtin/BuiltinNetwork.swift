@@ -13,16 +13,19 @@ public final class BuiltinNetwork: PodNetwork {
     private let directory: FilePath
     private let scopes: any NetworkScopes
     private let logger: Logger
+    private let owner: String
     private let leases: LeaseDirectory
     private let pods = KeyedLock<String>()
     private let preparation = KeyedLock<String>()
-    private let host: BridgeHost
+    private let podCIDRs: PodCIDRFile
     private let state = Mutex(State())
     /// Held on threads of their own while files of ports and their elements change together.
     private let portsLock = Mutex(())
 
     private struct State {
         var prepared: BridgeHost.Prepared?
+        /// As they were told, the newest last: pods may still have addresses of the older ones.
+        var podCIDRs: [[IPAddressPrefix]] = []
         /// Pods with an operation under way, which garbage collection leaves alone.
         var busy: [String: Int] = [:]
     }
@@ -49,7 +52,53 @@ public final class BuiltinNetwork: PodNetwork {
         self.logger = logger
         directory = stateDirectory.appending("networks").appending(configuration.name)
         leases = LeaseDirectory(path: directory)
-        host = BridgeHost(configuration: configuration, owner: stateDirectory.string)
+        owner = stateDirectory.string
+        podCIDRs = PodCIDRFile(path: directory.appending("pod-cidrs"))
+        let known = podCIDRs.read()
+        state.withLock { $0.podCIDRs = known }
+    }
+
+    private var host: BridgeHost {
+        let cidrs = state.withLock { $0.podCIDRs.last } ?? []
+        return BridgeHost(configuration: configuration, owner: owner, podCIDRs: cidrs)
+    }
+
+    /// The next pod gets an address of them, on the same bridge: its gateway's addresses are added to what is there.
+    public func use(podCIDRs cidrs: [IPAddressPrefix]) async throws -> Bool {
+        guard configuration.placement == .automatic, !cidrs.isEmpty else { return false }
+        _ = try configuration.sites(podCIDRs: cidrs)
+        try await preparation.withLock("") {
+            let known = state.withLock { $0.podCIDRs }
+            guard known.last != cidrs else { return }
+            let all = known.filter { $0 != cidrs } + [cidrs]
+            // It outlives a restart of the daemon, as the addresses of its pods do; a kubelet tells it once.
+            try podCIDRs.write(all)
+            state.withLock {
+                $0.podCIDRs = all
+                $0.prepared = nil
+            }
+        }
+        return true
+    }
+
+    /// The ranges of a pod's leases: one for each pool, or, where none is of those, of what the pod CIDR was before.
+    ///
+    /// - Returns: empty where the pod lacks an address.
+    private func ranges(
+        of held: [LeaseDirectory.Lease], in prepared: BridgeHost.Prepared
+    ) throws -> [(lease: LeaseDirectory.Lease, range: AddressPool.Range)] {
+        func ranges(in pool: AddressPool) -> (lease: LeaseDirectory.Lease, range: AddressPool.Range)? {
+            for lease in held {
+                if let range = pool.ranges.first(where: { $0.contains(lease.address) }) { return (lease, range) }
+            }
+            return nil
+        }
+        let pools = prepared.site.pools
+        let present = pools.compactMap(ranges)
+        guard present.isEmpty else { return present.count == pools.count ? present : [] }
+        let former = try state.withLock { $0.podCIDRs }.map { try configuration.sites(podCIDRs: $0) }
+        return try (former + [configuration.sites()]).joined().filter { $0.bridge == prepared.site.bridge }
+            .flatMap { $0.pools.compactMap(ranges) }
     }
 
     public func status() async -> NetworkStatus {
@@ -171,19 +220,12 @@ public final class BuiltinNetwork: PodNetwork {
             let prepared = try await prepare(anew: false)
             let held = try leases.leases(of: request.podID)
             let link = PodLink(podID: request.podID, interface: request.interfaceName)
-            var addresses: [IPAddressPrefix] = []
-            var ranges: [AddressPool.Range] = []
-            for pool in prepared.site.pools {
-                guard
-                    let (lease, range) = held.lazy.compactMap({ lease in
-                        pool.ranges.first { $0.contains(lease.address) }.map { (lease, $0) }
-                    }).first
-                else {
-                    throw BerthError(.failedPrecondition, "pod \(request.podID) has no address in the built-in network")
-                }
-                addresses.append(try IPAddressPrefix(lease.address, length: range.subnet.length))
-                ranges.append(range)
+            let found = try ranges(of: held, in: prepared)
+            guard !found.isEmpty else {
+                throw BerthError(.failedPrecondition, "pod \(request.podID) has no address in the built-in network")
             }
+            let addresses = try found.map { try IPAddressPrefix($0.lease.address, length: $0.range.subnet.length) }
+            let ranges = found.map(\.range)
             let (expected, routes, ports) = (addresses, try routes(for: ranges), forwards(prepared.site.bridge))
             try await scopes.inHost { scope in
                 try link.checkHost(scope, bridge: prepared)

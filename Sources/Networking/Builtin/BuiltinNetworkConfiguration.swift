@@ -53,16 +53,26 @@ public struct BuiltinNetworkConfiguration: Hashable, Sendable {
 }
 
 extension BuiltinNetworkConfiguration {
+    private static let automaticSubnets =
+        (85...92).map { "10.\($0).0.0/16" } + (24...27).map { "172.\($0).0.0/16" }
+        + (85...88).map { "192.168.\($0).0/24" }
+
+    /// `sites()` with the addresses that the node has of its cluster, on any of the bridges that `automatic` makes.
+    func sites(podCIDRs cidrs: [IPAddressPrefix]) throws -> [BridgeSite] {
+        guard placement == .automatic, !cidrs.isEmpty else { return try sites() }
+        return try Self.automaticSubnets.indices.map { number in
+            try BridgeSite(
+                bridge: "berth\(number)", ranges: cidrs.map { [AddressRange(subnet: $0.network)] })
+        }
+    }
+
     /// Where `placement` may put the network, in order of preference.
     func sites() throws -> [BridgeSite] {
         switch placement {
         case .fixed(let bridge, let ranges):
             return [try BridgeSite(bridge: bridge, ranges: ranges)]
         case .automatic:
-            let subnets =
-                (85...92).map { "10.\($0).0.0/16" } + (24...27).map { "172.\($0).0.0/16" }
-                + (85...88).map { "192.168.\($0).0/24" }
-            return try subnets.enumerated().map { number, subnet in
+            return try Self.automaticSubnets.enumerated().map { number, subnet in
                 try BridgeSite(
                     bridge: "berth\(number)", ranges: [[AddressRange(subnet: IPAddressPrefix(subnet))]])
             }

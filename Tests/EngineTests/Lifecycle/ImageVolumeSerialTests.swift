@@ -62,6 +62,19 @@ import Testing
         }
     }
 
+    @Test func whatIsWrittenToAVolumeIsInTheUsage() async throws {
+        try await Self.with { fixture in
+            let engine = fixture.engine
+            let pod = try await engine.runPodSandbox(fixture.podConfig())
+            let before = try await engine.imageFilesystem().bytes
+            let id = try await start(fixture, in: pod)
+            #expect(try await output(fixture, id, "head -c 2000000 /dev/urandom >/data/x; sync; echo ok") == "ok\n")
+            let layer = try #require(await engine.statistics(of: engine.container(id)).writableLayer)
+            #expect((2_000_000..<3_000_000).contains(layer.usedBytes), "\(layer)")
+            #expect(try await engine.imageFilesystem().bytes - before >= 2_000_000)
+        }
+    }
+
     @Test func whatTheRequestMountsComesBeforeAVolume() async throws {
         try await Self.with { fixture in
             let host = fixture.scratch.appending("host")

@@ -62,6 +62,26 @@ import Testing
         }
     }
 
+    @Test func aTimedOutCommandIsKilledWithWhatHasLeftItsTree() async throws {
+        try await with { fixture, handler in
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig(), runtimeHandler: handler)
+            let id = try await fixture.start("sleep 100", in: pod)
+            let error = try await #require(throws: BerthError.self) {
+                try await fixture.engine.execSync(
+                    // One whose parent has ended, and one in a session of its own whose parent has ended too.
+                    ["sh", "-c", "(sleep 86398 &) ; setsid sh -c '(setsid sleep 86396 &) ; exit' ; sleep 86397"],
+                    in: id, timeout: .seconds(1))
+            }
+            #expect(error.code == .deadlineExceeded)
+            try await eventually("what the command of \(handler) left to be gone") {
+                let table = try await fixture.engine.execSync(["ps"], in: id).stdout
+                return !String(decoding: table, as: UTF8.self).contains("sleep 8639")
+            }
+            // The container's own program was not the command's.
+            #expect(try fixture.engine.container(id).state.isRunning)
+        }
+    }
+
     @Test func containersAreFoundAgainAfterARestart() async throws {
         try await with { fixture, handler in
             let pod = try await fixture.engine.runPodSandbox(fixture.podConfig(), runtimeHandler: handler)

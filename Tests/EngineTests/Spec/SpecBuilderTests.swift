@@ -244,11 +244,10 @@ import Testing
             ])
     }
 
-    @Test func anAppArmorProfileNeedsAppArmor() throws {
+    @Test func theAppArmorProfileIsTheProcesss() throws {
         var fixture = SpecFixture()
-        fixture.config.security.apparmor = .localhost("mine")
-        #expect(throws: BerthError.self) { try fixture.build() }
-        fixture.host.hasAppArmor = true
+        #expect(try fixture.build().process?.apparmorProfile == nil)
+        fixture.apparmor = "mine"
         #expect(try fixture.build().process?.apparmorProfile == "mine")
     }
 }

@@ -13,6 +13,7 @@ struct SpecFixture {
     var user = ContainerUser(uid: 0, gid: 0, additionalGIDs: [0])
     var host: SpecHost
     var devices: [HostDevice] = []
+    var apparmor: String?
     var targetPIDNamespace: String?
     var cdi = CDIEdits()
     var passedAnnotations: [String] = []
@@ -43,6 +44,7 @@ struct SpecFixture {
             containerID: "ctr1", pod: pod, config: config, image: image, user: user, home: "/root",
             layout: StateLayout(root: "/run/b"), cgroup: "/kubepods/p/ctr1", host: host)
         builder.devices = devices
+        builder.apparmor = apparmor
         builder.targetPIDNamespace = targetPIDNamespace
         builder.cdi = cdi
         builder.passedAnnotations = passedAnnotations

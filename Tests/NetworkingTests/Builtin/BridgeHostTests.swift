@@ -56,6 +56,39 @@ internal import Testing
         #expect(prepared.site.subnets.map(\.description) == ["10.86.0.0/16"])
     }
 
+    @Test func thePodCIDRIsUsedOnTheBridgeThatIsThere() throws {
+        scope.links = [
+            RecordingScope.link(index: 7, name: "berth1", alias: host.alias, kind: "bridge", flags: 1, mtu: 1500)
+        ]
+        var host = host
+        host.podCIDRs = [try IPAddressPrefix("10.244.3.0/24"), try IPAddressPrefix("fd00:3::/64")]
+        let prepared = try host.prepare(scope)
+        #expect(prepared.site.bridge == "berth1")
+        #expect(prepared.site.subnets == host.podCIDRs)
+        #expect(scope.purposes.contains("add address 10.244.3.1/24 to berth1"))
+        #expect(scope.purposes.contains("add address fd00:3::1/64 to berth1"))
+        #expect(!scope.purposes.contains { $0.hasPrefix("create") })
+    }
+
+    @Test func aPodCIDRThatARouteOverlapsIsRefusedOnABridgeThatIsThereToo() throws {
+        scope.links = [
+            RecordingScope.link(index: 7, name: "berth0", alias: host.alias, kind: "bridge", flags: 1, mtu: 1500),
+            RecordingScope.link(index: 4, name: "eth1"),
+        ]
+        scope.routeDump = [RecordingScope.route(try IPAddressPrefix("10.244.0.0/16"), link: 4)]
+        var host = host
+        host.podCIDRs = [try IPAddressPrefix("10.244.3.0/24")]
+        let error = #expect(throws: BerthError.self) { try host.prepare(scope) }
+        #expect(error?.message.contains("overlaps the route 10.244.0.0/16 dev eth1") == true)
+        #expect(!scope.purposes.contains { $0.hasPrefix("add address") })
+    }
+
+    @Test func aConfiguredRangeComesBeforeThePodCIDR() throws {
+        var host = try fixed("10.9.0.0/16")
+        host.podCIDRs = [try IPAddressPrefix("10.244.3.0/24")]
+        #expect(try host.prepare(scope).site.subnets.map(\.description) == ["10.9.0.0/16"])
+    }
+
     private func fixed(_ subnet: String) throws -> BridgeHost {
         BridgeHost(
             configuration: BuiltinNetworkConfiguration(

@@ -61,6 +61,29 @@ internal import Testing
         withExtendedLifetime(server) {}
     }
 
+    @Test func newPodsGetAddressesOfThePodCIDRAndTheOthersKeepTheirs() async throws {
+        let automatic = try BuiltinNetwork(stateDirectory: scratch.path, hostNamespace: host.path)
+        let (a, b, c) = (try await TestNamespace(), try await TestNamespace(), try await TestNamespace())
+        let first = try await automatic.setUp(request("a", a))
+        #expect(first.addresses.map(\.description) == ["10.85.0.2/16"])
+        let cidrs = [try IPAddressPrefix("10.244.3.0/24"), try IPAddressPrefix("fd00:3::/64")]
+        #expect(try await automatic.use(podCIDRs: cidrs))
+        let second = try await automatic.setUp(request("b", b))
+        #expect(second.addresses.map(\.description) == ["10.244.3.2/24", "fd00:3::2/64"])
+        let server = try await EchoServer(in: a, port: 80, root: scratch.appending("www"))
+        try await eventually("the server") { try await b.fetch("http://10.85.0.2/") == "hello" }
+        // Told once, it is remembered by the next daemon, which finds both pods as they are.
+        let next = try BuiltinNetwork(stateDirectory: scratch.path, hostNamespace: host.path)
+        try await next.check(request("a", a))
+        try await next.check(request("b", b))
+        #expect(try await next.setUp(request("c", c)).addresses.first?.description == "10.244.3.3/24")
+        await #expect(throws: BerthError.self) { try await next.use(podCIDRs: [IPAddressPrefix("10.1.0.0/31")]) }
+        #expect(try await !network.use(podCIDRs: cidrs), "a configured subnet comes first")
+        withExtendedLifetime(server) {}
+        try await next.removeAll()
+        #expect(try await host.links().isEmpty)
+    }
+
     @Test func tearDownLeavesNothing() async throws {
         let pod = try await TestNamespace()
         let wish = request("a", pod, PortMapping(hostPort: 8080, containerPort: 80))
