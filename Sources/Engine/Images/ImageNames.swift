@@ -31,6 +31,9 @@ public struct NamedImage: Sendable, Hashable {
             labels: record.labels, createdAt: record.createdAt, updatedAt: record.updatedAt)
     }
 
+    /// Its name is an image's ID: that of CRI's namespace which an image has beside those that it was given.
+    var isIdentity: Bool { (try? Digest(name)) != nil }
+
     func record(namespace: String) -> ImageRecord {
         ImageRecord(
             namespace: namespace, name: name, targetMediaType: target.mediaType.rawValue, targetDigest: target.digest,
@@ -62,14 +65,17 @@ extension ImageService {
         image.createdAt = image.createdAt == 0 ? now : image.createdAt
         image.updatedAt = image.createdAt
         let record = image.record(namespace: namespace)
-        try await storage.database.write { transaction in
+        let identity = identity(of: image, namespace)
+        let isNew = try await storage.database.write { transaction in
             guard try transaction.image(record.name, namespace: namespace) == nil else {
                 throw BerthError(.alreadyExists, "image \"\(record.name)\" already exists")
             }
             try transaction.put(record)
+            return try transaction.add(identity, namespace: namespace)
         }
         storage.events.publish(
             StorageEvent(namespace: namespace, .imageCreate(name: image.name, labels: image.labels)))
+        if isNew, let identity { publish(identity, namespace) }
         return image
     }
 
@@ -123,22 +129,30 @@ extension ImageService {
         _ name: String, to target: Descriptor, labels: [String: String] = [:], in scope: StorageScope
     ) async throws {
         let labels = labels.merging(ownLabels(of: name, scope.namespace)) { $1 }
-        let (image, previous) = try await storage.database.write { transaction in
-            let now = WallClock.now()
+        let now = WallClock.now()
+        let identity = identity(
+            of: NamedImage(name: name, target: target, createdAt: now, updatedAt: now), scope.namespace)
+        let (image, previous, isNew) = try await storage.database.write { transaction in
             let present = try transaction.image(name, namespace: scope.namespace)
             let image = NamedImage(
                 name: name, target: target, labels: (present?.labels ?? [:]).merging(labels) { $1 },
                 createdAt: present?.createdAt ?? now, updatedAt: now)
             try Self.validate(image)
             try transaction.put(image.record(namespace: scope.namespace))
-            return (image, present?.targetDigest)
+            return (
+                image, present.map(NamedImage.init)?.target,
+                try transaction.add(identity, namespace: scope.namespace)
+            )
         }
         let payload: StorageEvent.Payload =
             previous == nil
             ? .imageCreate(name: name, labels: image.labels) : .imageUpdate(name: name, labels: image.labels)
         storage.events.publish(StorageEvent(namespace: scope.namespace, payload))
+        if isNew, let identity { publish(identity, scope.namespace) }
         // What the name stood for until now may be garbage.
-        if let previous, previous != target.digest { storage.collector.schedule() }
+        guard let previous, previous.digest != target.digest else { return }
+        try await forgetIdentity(of: previous, scope.namespace)
+        storage.collector.schedule()
     }
 
     /// By which containerd's clients know that CRI has an image, and that a kubelet must not collect it, whoever names it.
@@ -147,6 +161,36 @@ extension ImageService {
         var labels = ["io.cri-containerd.image": "managed"]
         if policy.isPinned(name) { labels[PinnedLabel.name] = PinnedLabel.value }
         return labels
+    }
+
+    /// The ID as a name, as containerd's clients find images of CRI by it; while a kubelet has not removed the image, it outlives
+    /// the names that clients take away.
+    ///
+    /// - Returns: `nil` for other namespaces, and while the client still fetches what the image is made of.
+    private func identity(of image: NamedImage, _ namespace: String) -> NamedImage? {
+        guard namespace == Self.criNamespace, !image.isIdentity, let resolved = try? resolver.resolve(image.target)
+        else { return nil }
+        return NamedImage(
+            name: "\(resolved.config.digest)", target: image.target, labels: ownLabels(of: "", namespace),
+            createdAt: image.createdAt, updatedAt: image.updatedAt)
+    }
+
+    /// Takes the ID's name from an image that has no other one any more: its last name has come to stand for another image.
+    private func forgetIdentity(of target: Descriptor, _ namespace: String) async throws {
+        guard namespace == Self.criNamespace, let id = (try? resolver.resolve(target))?.config.digest else { return }
+        let names = try await allNamed(namespace: namespace).filter {
+            (try? resolver.resolve($0.target))?.config.digest == id
+        }
+        guard !names.isEmpty, names.allSatisfy(\.isIdentity) else { return }
+        let isGone = try await storage.database.write(.keeping) {
+            try $0.deleteImage("\(id)", namespace: namespace)
+        }
+        if isGone { storage.events.publish(StorageEvent(namespace: namespace, .imageDelete(name: "\(id)"))) }
+    }
+
+    private func publish(_ image: NamedImage, _ namespace: String) {
+        storage.events.publish(
+            StorageEvent(namespace: namespace, .imageCreate(name: image.name, labels: image.labels)))
     }
 
     private static func validate(_ image: NamedImage) throws {
@@ -162,5 +206,14 @@ extension ImageService {
         guard !image.target.mediaType.rawValue.isEmpty else {
             throw BerthError.invalid(field: "target.media_type", value: "", rule: "must not be empty")
         }
+    }
+}
+
+extension WriteTransaction {
+    /// - Returns: whether it was not there.
+    fileprivate func add(_ image: NamedImage?, namespace: String) throws -> Bool {
+        guard let image, try self.image(image.name, namespace: namespace) == nil else { return false }
+        try put(image.record(namespace: namespace))
+        return true
     }
 }

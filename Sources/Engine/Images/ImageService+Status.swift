@@ -27,7 +27,8 @@ extension ImageService {
         guard !reference.isEmpty else {
             throw BerthError.invalid(field: "image", value: "", rule: "must not be empty")
         }
-        let names = spellings(of: reference)
+        // Where an ID is asked for, the names that the image was given come before the one that is its ID.
+        let names = (try? Digest(reference)) == nil ? spellings(of: reference) : []
         let exact = try await storage.database.read { transaction in
             try names.compactMap { try transaction.image($0, namespace: namespace) }
         }
@@ -73,7 +74,7 @@ extension ImageService {
     }
 
     private func resolved(_ names: [NamedImage]) -> [Resolved] {
-        names.compactMap { name in
+        (names.filter { !$0.isIdentity } + names.filter(\.isIdentity)).compactMap { name in
             guard let image = try? resolver.resolve(name.target), isWhole(image) else { return nil }
             return (name, image)
         }
@@ -93,7 +94,7 @@ extension ImageService {
                 labels: [:])
             for entry in entries {
                 status.labels.merge(entry.name.labels) { first, _ in first }
-                guard let reference = try? ImageReference(entry.name.name) else { continue }
+                guard !entry.name.isIdentity, let reference = try? ImageReference(entry.name.name) else { continue }
                 if reference.digest != nil {
                     status.digests.append(entry.name.name)
                 } else {

@@ -68,6 +68,25 @@ final class ImageServiceFixture {
 }
 
 @Suite("Image service") struct ImageServiceTests {
+    @Test func anImageOfCRIHasItsIDAsANameThatOutlivesTheOthers() async throws {
+        let fixture = try await ImageServiceFixture()
+        let images = fixture.images
+        let built = try await fixture.build("docker.io/library/zoo:1", text: "a")
+        let id = built.id.description
+        #expect(try await images.allNamed(namespace: "k8s.io").map(\.name) == ["docker.io/library/zoo:1", id])
+        #expect(built.tags == ["docker.io/library/zoo:1"])
+        #expect(built.digests == [])
+        #expect(try await images.named(id, namespace: "k8s.io").labels == ["io.cri-containerd.image": "managed"])
+        try await images.deleteName("docker.io/library/zoo:1", namespace: "k8s.io", waitForCollection: true)
+        #expect(try await images.status(of: id)?.tags == [])
+        #expect(try await images.list().map(\.id) == [built.id])
+        try await images.remove(id)
+        #expect(try await images.allNamed(namespace: "k8s.io").isEmpty)
+        // Other namespaces have the names that they were given, and no more.
+        _ = try await fixture.build("docker.io/library/zoo:1", text: "a", namespace: "default")
+        #expect(try await images.allNamed(namespace: "default").map(\.name) == ["docker.io/library/zoo:1"])
+    }
+
     @Test func findsAnImageByEverythingThatNamesIt() async throws {
         let fixture = try await ImageServiceFixture()
         let image = try await fixture.build("docker.io/library/box:latest", text: "one")
@@ -353,9 +372,10 @@ final class ImageServiceFixture {
         var seen: [String] = []
         for try await event in events {
             seen.append(event.topic)
-            if seen.count == 5 { break }
+            if seen.count == 7 { break }
         }
-        #expect(seen.prefix(2) == ["/images/create", "/images/delete"])
-        #expect(seen.dropFirst(2) == ["/content/delete", "/content/delete", "/content/delete"])
+        // The name that it was given, and its ID.
+        #expect(seen.prefix(4) == ["/images/create", "/images/create", "/images/delete", "/images/delete"])
+        #expect(seen.dropFirst(4) == ["/content/delete", "/content/delete", "/content/delete"])
     }
 }
