@@ -54,7 +54,7 @@ struct GlobalOptions: Sendable {
 
     private init() {
         let base = Environment.value("XDG_RUNTIME_DIR").flatMap { directory in
-            OwnUser.isRoot || directory.isEmpty ? nil : directory
+            directory.isEmpty || !OwnUser.keepsToRuntimeDirectory ? nil : directory
         }
         root = FilePath(base ?? "/run").appending("berth-oci")
     }

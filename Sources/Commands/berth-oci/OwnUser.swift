@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LinuxKernel
+internal import OCIRuntime
 internal import SystemPackage
 
 /// Who and where this process is.
@@ -11,6 +12,12 @@ enum OwnUser {
         guard isRoot else { return false }
         guard let map = try? Files.readText("/proc/self/uid_map") else { return true }
         return map.split(whereSeparator: \.isWhitespace).map { UInt32($0) } == [0, 0, UInt32.max]
+    }
+
+    /// An ordinary user's states are in $XDG_RUNTIME_DIR, also where an engine of his, as podman, has made him root of a user
+    /// namespace. Root of a container within a container, who calls himself so, has /run.
+    static var keepsToRuntimeDirectory: Bool {
+        !isRoot || !hasRootsRights && Environment.value("USER") != "root"
     }
 
     /// As it was called: whoever puts it in the place of runc gets answers in that name.

@@ -105,6 +105,11 @@ extension ContainerRuntime {
             try PlanCompiler(facts: facts).compile(withListenVariables(spec, options), options: compile)
         }
         for warning in spec.process.map({ CapabilityWarnings.of($0, facts) }) ?? [] { Self.warn(warning) }
+        if cgroup.cgroup.directories.isEmpty, !NamespacePlan(spec.linux?.namespaces ?? []).new.contains(.pid) {
+            Self.warn(
+                "the container has neither a cgroup nor a PID namespace of its own. Such configuration is strongly "
+                    + "discouraged: not all of its processes can be found and killed")
+        }
         Self.debug(plan)
         try Files.writeAtomically(directory.appending("config.json"), configuration)
         if waiting {

@@ -131,6 +131,22 @@ internal import Testing
         }
     }
 
+    @Test(arguments: RuntimeUnderTest.allCases)
+    func processesThatNobodyWillFindAreToldOf(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await prepare(
+                fixture, kind, ["/bin/true"],
+                """
+                del(.linux.cgroupsPath) | .linux.namespaces -= [{"type": "pid"}] | .mounts |= map(
+                    if .destination == "/proc" then .type = "none" | .source = "/proc" | .options = ["rbind"] else . end)
+                """)
+            let output = try await asUser(fixture, "run --bundle \(fixture.bundle) c1")
+            #expect(output.code == 0, "\(output)")
+            // runc tells it from 1.2 on.
+            #expect(kind == .runc || output.standardError.contains("strongly discouraged"), "\(output)")
+        }
+    }
+
     /// On a hybrid host the limits are v1's: the hierarchy of v2 beside them need not be the user's.
     @Test(.enabled(if: (try? CgroupHost.detect())?.layout == .hybrid))
     func hierarchiesThatLimitNothingNeedNotBeDelegated() async throws {
@@ -196,6 +212,40 @@ internal import Testing
         }
     }
 
+    /// podman makes itself root of a user namespace before it calls the runtime.
+    @Test(arguments: RuntimeUnderTest.allCases)
+    func podmanRunsContainersOfAnOrdinaryUser(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await prepare(fixture, kind, ["/bin/true"])
+            let scratch = fixture.scratch.path
+            let runtime = "\(scratch)/programs/\(fixture.runtime.path.lastComponent?.string ?? "")"
+            let limits = #"default_ulimits = ["nofile=512:1024", "nproc=512:1024"]"#
+            try fixture.scratch.file("run/containers.conf", "[containers]\n\(limits)\n", mode: 0o644)
+            let script = """
+                export HOME=\(scratch)/run TMPDIR=\(scratch)/run USER=berthtest CONTAINERS_CONF=\(scratch)/run/containers.conf
+                cd \(scratch)/run
+                podman() {
+                    command podman --storage-driver vfs --cgroup-manager cgroupfs --events-backend file \
+                        --runtime \(runtime) "$@" < /dev/null
+                }
+                tar -C \(fixture.bundle)/rootfs -cf box.tar .
+                podman import -q box.tar localhost/box:1 > /dev/null 2>&1
+                run="run --rm --network none"
+                podman $run localhost/box:1 sh -c 'id -u; touch /tmp/a; chown 5:6 /tmp/a; stat -c %u:%g /tmp/a'
+                podman $run --userns keep-id localhost/box:1 id -u
+                podman run -d --name c1 --network none localhost/box:1 sleep 1000 > /dev/null
+                podman exec -u 7 c1 id -u
+                podman rm -f -t 0 c1
+                for pause in libpod/tmp/pause.pid libpod/pause.pid; do [ ! -e $pause ] || kill $(cat $pause); done
+                command podman unshare rm -rf .local
+                for pause in libpod/tmp/pause.pid libpod/pause.pid; do [ ! -e $pause ] || kill $(cat $pause) 2>/dev/null; done
+                """
+            try fixture.scratch.file("run/podman.sh", script, mode: 0o644)
+            let output = try await asUser(fixture, "", program: "sh \(scratch)/run/podman.sh")
+            #expect(output.standardOutput == "0\n5:6\n\(Self.user)\n7\nc1\n", "\(output)")
+        }
+    }
+
     /// A configuration of `spec --rootless`, and all that the user needs where he can reach it.
     private func prepare(
         _ fixture: OCIFixture, _ kind: RuntimeUnderTest, _ arguments: [String], _ change: String = "."
@@ -219,12 +269,15 @@ internal import Testing
             "-R", "\(Self.user):\(Self.user)", "\(scratch)/bundle", "\(scratch)/run")
     }
 
-    /// - Parameter before: what root does in the process that becomes the user's.
-    private func asUser(_ fixture: OCIFixture, _ command: String, before: String = "true") async throws
-        -> Program.Output
-    {
+    /// - Parameters:
+    ///   - before: what root does in the process that becomes the user's.
+    ///   - program: another command line than the runtime's.
+    private func asUser(
+        _ fixture: OCIFixture, _ command: String, before: String = "true", program: String? = nil
+    ) async throws -> Program.Output {
         let scratch = fixture.scratch.path
         let name = "berthtest"
+        let runtime = "\(scratch)/programs/\(fixture.runtime.path.lastComponent?.string ?? "")"
         let script = """
             set -e
             for file in passwd group subuid subgid; do
@@ -236,7 +289,7 @@ internal import Testing
             for file in passwd group subuid subgid; do mount --bind \(scratch)/run/etc-$file /etc/$file; done
             \(before)
             exec setpriv --reuid \(Self.user) --regid \(Self.user) --clear-groups env XDG_RUNTIME_DIR=\(scratch)/run \
-                \(scratch)/programs/\(fixture.runtime.path.lastComponent?.string ?? "") --root \(scratch)/run/state \(command)
+                \(program ?? "\(runtime) --root \(scratch)/run/state \(command)")
             """
         return try await Program.system("unshare").run("--mount", "--propagation", "private", "sh", "-c", script)
     }
