@@ -100,9 +100,8 @@ enum DefaultConfiguration {
         [images]
         # How image layers are kept: "overlayfs" (directories), "erofs" (one read-only image file for each layer, Linux 5.19 with loop
         # devices or 6.12 without), "native" (whole copies, where neither works), or "auto": overlayfs, else native. On Linux 6.13 erofs
-        # is the faster one: a pull takes about 0.6 times as long, and files are read from a cold disk in half the time. In return images
-        # stay mounted below the daemon's directory, and what is read takes page cache twice. Containers stay on the one they were made
-        # with; images are unpacked anew for the next ones.
+        # pulls faster. In return images stay mounted below the daemon's directory, and what is read takes page cache twice. Containers
+        # stay on the one they were made with; images are unpacked anew for the next ones.
         snapshotter = "auto"
 
         # Registries without TLS, "HOST:PORT". Those of this machine are always asked without it.

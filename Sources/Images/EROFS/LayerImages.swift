@@ -55,7 +55,8 @@ struct LayerImages: LayerStorage {
     func archiveImage(in directory: FilePath) -> FilePath? {
         let isSupported = Self.takesArchives.withLock { known in
             if let known { return known }
-            // The first releases of Linux 6.12, which began to mount files, panic where such a file has blocks smaller than a page.
+            // The first releases of Linux 6.12, which began to mount files, panic where such a file has blocks smaller than a page:
+            // mended by "erofs: fix blksize < PAGE_SIZE for file-backed mounts".
             let isSafe = KernelRelease.running != KernelRelease(6, 12)
             let verdict = isSafe && ArchiveImage.isSupported(in: directory)
             known = verdict
