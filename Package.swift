@@ -170,8 +170,8 @@ let targets: [Target] = [
     .testTarget(
         name: "IntegrationTests",
         dependencies: [
-            "TestSupport", "CRIAPI", "ContainerdAPI", "LaunchAPI", "OCISpec", "OCIRuntime", "LinuxKernel", "Core",
-            .grpc, .grpcProtobuf, .grpcTransport, .protobuf, .system, .subprocess,
+            "TestSupport", "CRIAPI", "ContainerdAPI", "LaunchAPI", "OCISpec", "OCIRuntime", "Networking", "LinuxKernel",
+            "Core", .grpc, .grpcProtobuf, .grpcTransport, .protobuf, .system, .subprocess,
         ],
         path: "Tests/Integration", swiftSettings: settings),
 ]

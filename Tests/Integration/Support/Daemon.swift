@@ -3,6 +3,7 @@ internal import Core
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 internal import LinuxKernel
+internal import Networking
 internal import SystemPackage
 internal import TestSupport
 
@@ -12,6 +13,7 @@ actor Daemon {
     /// Part of every name: directory, cgroups, bridge.
     let mark: String
     let scratch: ScratchDirectory
+    private let subnet: String
     private var process: ChildProcess
 
     nonisolated var socket: FilePath { scratch.appending("berth.sock") }
@@ -45,7 +47,7 @@ actor Daemon {
     }
 
     private init(settings: @Sendable (ScratchDirectory) throws -> String) async throws {
-        let number = UInt8.random(in: 1...250)
+        subnet = "10.231.\(UInt8.random(in: 1...250)).0/24"
         mark = "it\(Identifier.random().prefix(8))"
         scratch = try ScratchDirectory(mark)
         try scratch.file(
@@ -53,7 +55,7 @@ actor Daemon {
             """
             [network]
             bridge = "\(mark)"
-            subnets = ["10.231.\(number).0/24"]
+            subnets = ["\(subnet)"]
             cni_config_directory = "\(scratch.path)/cni"
 
             [pods]
@@ -145,13 +147,23 @@ actor Daemon {
         try? await removeAllPods()
         try? process.signal(15)
         _ = try? await process.wait()
-        // The built-in network's bridge, and one that CNI plugins made.
-        for bridge in [mark, "\(mark)c"] { _ = try? await Program.system("ip", "link", "delete", bridge).run() }
+        try? await removeNetwork()
+        // One that CNI plugins made.
+        _ = try? await Program.system("ip", "link", "delete", "\(mark)c").run()
         for top in (try? Files.list("/sys/fs/cgroup")) ?? [] {
             let folder = FilePath("/sys/fs/cgroup").appending(top).appending(mark)
             removeCgroup(folder)
         }
         removeCgroup(FilePath("/sys/fs/cgroup").appending(mark))
+    }
+
+    /// The built-in network's bridge with its rules, and the port mappings of a daemon that was killed.
+    private func removeNetwork() async throws {
+        let ranges = [[AddressRange(subnet: try IPAddressPrefix(subnet))]]
+        try await BuiltinNetwork(
+            configuration: BuiltinNetworkConfiguration(placement: .fixed(bridge: mark, ranges: ranges)),
+            stateDirectory: scratch.appending("state").appending("network")
+        ).removeAll()
     }
 
     private func removeCgroup(_ folder: FilePath) {
