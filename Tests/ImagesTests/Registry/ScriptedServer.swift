@@ -154,9 +154,9 @@ final class ScriptedServer: Sendable {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let text = String(decoding: bytes, as: UTF8.self)
-            if let end = text.range(of: "\r\n\r\n") {
-                let lines = text[..<end.lowerBound].components(separatedBy: "\r\n")
+            // Among bytes: in a string, a body that begins with a combining mark would hide the end of the head.
+            if let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)) {
+                let lines = String(decoding: bytes[..<end.lowerBound], as: UTF8.self).components(separatedBy: "\r\n")
                 let headers = Dictionary(
                     lines.dropFirst().map { line in
                         let parts = line.split(separator: ":", maxSplits: 1)
@@ -164,15 +164,14 @@ final class ScriptedServer: Sendable {
                             parts[0].lowercased(), parts.count > 1 ? parts[1].trimmingCharacters(in: .whitespaces) : ""
                         )
                     }, uniquingKeysWith: { first, _ in first })
-                let start = text[..<end.upperBound].utf8.count
-                if bytes.count - start >= Int(headers["content-length"] ?? "0") ?? 0 {
+                if bytes.count - end.upperBound >= Int(headers["content-length"] ?? "0") ?? 0 {
                     let words = lines[0].split(separator: " ")
                     guard words.count == 3 else { return nil }
                     let target = words[1].split(separator: "?", maxSplits: 1)
                     return Request(
                         method: String(words[0]), path: String(target[0]),
                         query: target.count > 1 ? String(target[1]) : "",
-                        headers: headers, body: Array(bytes[start...]))
+                        headers: headers, body: Array(bytes[end.upperBound...]))
                 }
             }
             let count = recv(connection, &buffer, buffer.count, 0)
