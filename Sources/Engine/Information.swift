@@ -31,7 +31,9 @@ extension Engine {
 
     /// What a verbose status tells beyond the CRI's fields: one JSON document under "info".
     public func information(of pod: PodSandbox) throws -> [String: String] {
-        ["info": Self.json(PodInformation(pod, layout: layout, networkProblem: networkUpkeep.problem(of: pod.id)))]
+        let about = PodInformation(
+            pod, layout: layout, pinned: pinnedNamespaces(of: pod), networkProblem: networkUpkeep.problem(of: pod.id))
+        return ["info": Self.json(about)]
     }
 
     public func information(of container: Container) throws -> [String: String] {
@@ -91,7 +93,9 @@ private struct PodInformation: Encodable {
     /// What the network found when the daemon was last started.
     let networkProblem: String?
 
-    init(_ pod: PodSandbox, layout: StateLayout, networkProblem: String?) {
+    init(
+        _ pod: PodSandbox, layout: StateLayout, pinned: [(type: String, path: String)], networkProblem: String?
+    ) {
         self.networkProblem = networkProblem
         config = pod.config
         cgroup = pod.cgroup
@@ -101,13 +105,11 @@ private struct PodInformation: Encodable {
         runtimeHandler = pod.runtimeHandler
         // The namespaces that the pod's containers join.
         var spec = RuntimeSpec()
-        let files = [("network", "net"), ("uts", "uts"), ("ipc", "ipc"), ("pid", "pid"), ("user", "user")]
-            .map { (type: $0, path: layout.namespace($1, ofPod: pod.id)) }
         var linux = RuntimeSpec.Linux()
-        linux.namespaces = files.filter { Files.exists($0.path) }.map { .init(type: $0.type, path: $0.path.string) }
+        linux.namespaces = pinned.map { .init(type: $0.type, path: $0.path) }
         spec.linux = linux
         runtimeSpec = spec
-        netNamespaceClosed = !pod.hasHostNetwork && !Files.exists(layout.namespace("net", ofPod: pod.id))
+        netNamespaceClosed = !pod.hasHostNetwork && !pinned.contains { $0.type == "network" }
         cniResult = pod.network.map(NetworkInformation.init)
         overhead = pod.overhead.map(ResourceInformation.init)
         resources = pod.resources.map(ResourceInformation.init)

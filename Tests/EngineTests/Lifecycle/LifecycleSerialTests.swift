@@ -258,6 +258,12 @@ import Testing
             #expect(information.contains("\"memory_limit_in_bytes\":10"))
             #expect(information.contains("\"netNamespaceClosed\":false"))
             #expect(information.contains("\"cniResult\":{"))
+            #expect(information.contains("\"type\":\"network\""))
+            // The file that the namespace was pinned under stays until the pod is removed.
+            try await engine.stopPodSandbox(pod)
+            let stopped = try #require(try engine.information(of: engine.podSandbox(pod))["info"])
+            #expect(stopped.contains("\"netNamespaceClosed\":true"), "\(stopped)")
+            #expect(!stopped.contains("\"type\":\"network\""), "\(stopped)")
         }
     }
 

@@ -89,6 +89,10 @@ internal import Testing
             let three = try await daemon.exit(of: plain)
             #expect(three.exitCode == 3)
             #expect(three.reason == "Error")
+            let error = await #expect(throws: RPCError.self) {
+                _ = try await daemon.runtime { try await $0.containerStats(.with { $0.containerID = plain }) }
+            }
+            #expect(error?.code == .failedPrecondition)
 
             let hungry = try await daemon.startContainer(
                 daemon.containerConfiguration("hungry", ["/bin/sh", "-c", "tail -c 400m /dev/zero"]) {
