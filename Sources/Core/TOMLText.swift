@@ -1,10 +1,16 @@
 /// What is looked at in a TOML document before the library parses it.
 public enum TOMLText {
-    /// The library's parser (toml++) ends the process, by an assertion, at a table header that does not begin with a key,
-    /// such as `[(`, or `[` at the end of a line that is not the last.
+    /// Refuses what the library's parser would not survive.
     ///
     /// - Throws: `BerthError` (`invalidArgument`) that names the line.
-    public static func checkTableHeaders(_ text: String) throws {
+    public static func check(_ text: String) throws {
+        try checkTableHeaders(text)
+        try checkArrays(text)
+    }
+
+    /// The library's parser (toml++) ends the process, by an assertion, at a table header that does not begin with a key,
+    /// such as `[(`, or `[` at the end of a line that is not the last.
+    static func checkTableHeaders(_ text: String) throws {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         for (number, line) in lines.enumerated() {
             var rest = line.utf8[...]
@@ -23,9 +29,7 @@ public enum TOMLText {
     }
 
     /// The parser also counts on an array's element being no `}`: what it does with `[}` is undefined.
-    ///
-    /// - Throws: `BerthError` (`invalidArgument`) that names the line.
-    public static func checkArrays(_ text: String) throws {
+    static func checkArrays(_ text: String) throws {
         var scan = Scan(bytes: Array(text.utf8))
         try scan.run()
     }

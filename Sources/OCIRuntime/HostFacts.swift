@@ -44,7 +44,9 @@ public struct HostFacts: Sendable {
         (try? MountTable.read())?.first { $0.type == "resctrl" }.map { FilePath($0.target) }
     }
 
-    public static func detect() throws -> HostFacts {
+    /// - Parameter forExec: of a container that is there, with its device rules: that the kernel takes programs is not looked
+    ///   at.
+    public static func detect(forExec: Bool = false) throws -> HostFacts {
         let cgroups = try CgroupHost.detect()
         var cpuset: (String, String)?
         if let hierarchy = cgroups.hierarchy(of: "cpuset"), !hierarchy.isUnified {
@@ -60,7 +62,7 @@ public struct HostFacts: Sendable {
             effectiveGroupID: Syscall.effectiveGroupID, idMapHelpers: findIDMapHelpers(),
             hasAppArmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled")) == "Y",
             hasSELinux: Files.exists("/sys/fs/selinux/enforce"))
-        if cgroups.hierarchy(of: "devices") == nil { facts.hasDevicePrograms = DeviceProgram.isSupported }
+        if !forExec, cgroups.hierarchy(of: "devices") == nil { facts.hasDevicePrograms = DeviceProgram.isSupported }
         return facts
     }
 

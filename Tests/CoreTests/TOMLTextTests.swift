@@ -1,4 +1,4 @@
-internal import Core
+@testable internal import Core
 internal import Testing
 
 @Suite struct TOMLTextTests {

@@ -105,8 +105,7 @@ struct DaemonConfiguration {
     }
 
     static func parse(_ text: String) throws -> DaemonConfiguration {
-        try TOMLText.checkTableHeaders(text)
-        try TOMLText.checkArrays(text)
+        try TOMLText.check(text)
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)

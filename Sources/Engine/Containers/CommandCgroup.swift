@@ -19,16 +19,12 @@ struct CommandCgroup: Sendable {
     init?(below container: Cgroup, named: Bool = false) {
         let hierarchies = Self.hierarchies(of: container).filter { !named || !$0.hierarchy.isUnified }
         guard let hierarchy = hierarchies.first, Files.exists(hierarchy.path) else { return nil }
-        let name = "\(Self.prefix)\(Identifier.random().prefix(12))"
-        parent = hierarchy.path
-        directory = hierarchy.path.appending(name)
+        self.init(container, hierarchy, "\(Self.prefix)\(Identifier.random().prefix(12))")
         do throws(Errno) {
             try Syscall.mkdirat(directory, mode: 0o755)
         } catch {
             return nil
         }
-        cgroup = Cgroup(container, child: name, at: hierarchy.hierarchy.mountpoint)
-        option = hierarchy.hierarchy.isUnified ? name : "\(Self.systemd):\(name)"
     }
 
     private static let prefix = "exec-"
@@ -56,7 +52,7 @@ struct CommandCgroup: Sendable {
         parent = hierarchy.path
         directory = hierarchy.path.appending(name)
         cgroup = Cgroup(container, child: name, at: hierarchy.hierarchy.mountpoint)
-        option = name
+        option = hierarchy.hierarchy.isUnified ? name : "\(Self.systemd):\(name)"
     }
 
     /// SIGKILL for everything in it; what forks meanwhile is found by the next pass, where there is no cgroup.kill.

@@ -146,8 +146,9 @@ extension Cgroup {
             memory.mappedFile = table["file_mapped"] ?? 0
             memory.pageFaults = memory.ownPageFaults
             memory.majorPageFaults = memory.ownMajorPageFaults
-            memory.failures = self.table("memory", "memory.events")["max"] ?? 0
-            memory.oomKills = oomKills()
+            let events = memoryEvents()
+            memory.failures = events["max"] ?? 0
+            memory.oomKills = events["oom_kill"] ?? 0
             return
         }
         memory.usage = number("memory", "memory.usage_in_bytes") ?? 0
@@ -170,7 +171,11 @@ extension Cgroup {
 
     /// Processes that the kernel has killed for the memory limit, of the cgroup and (v2) those below it.
     public func oomKills() -> UInt64 {
-        table("memory", isUnified("memory") ? "memory.events" : "memory.oom_control")["oom_kill"] ?? 0
+        memoryEvents()["oom_kill"] ?? 0
+    }
+
+    private func memoryEvents() -> KernelTable {
+        table("memory", isUnified("memory") ? "memory.events" : "memory.oom_control")
     }
 
     /// v1 tells "unlimited" as the largest multiple of the page size.

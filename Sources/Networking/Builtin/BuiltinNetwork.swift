@@ -70,7 +70,7 @@ public final class BuiltinNetwork: PodNetwork {
         try await preparation.withLock("") {
             let known = state.withLock { $0.podCIDRs }
             guard known.last != cidrs else { return }
-            let all = known.filter { $0 != cidrs } + [cidrs]
+            let all = Array((known.filter { $0 != cidrs } + [cidrs]).suffix(PodCIDRFile.limit))
             // It outlives a restart of the daemon, as the addresses of its pods do; a kubelet tells it once.
             try podCIDRs.write(all)
             state.withLock {

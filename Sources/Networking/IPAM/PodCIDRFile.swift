@@ -7,7 +7,7 @@ internal import SystemPackage
 /// It is on the daemon's tmpfs: after a reboot the kubelet tells it again, and no pod has an address any more.
 struct PodCIDRFile: Sendable {
     /// More changes than a node sees; the oldest go.
-    private static let limit = 64
+    static let limit = 64
 
     let path: FilePath
 
@@ -20,7 +20,7 @@ struct PodCIDRFile: Sendable {
     }
 
     func write(_ all: [[IPAddressPrefix]]) throws {
-        let lines = all.suffix(Self.limit).map { $0.map(\.description).joined(separator: " ") + "\n" }
+        let lines = all.map { $0.map(\.description).joined(separator: " ") + "\n" }
         do throws(Errno) {
             try Files.makeDirectories(path.removingLastComponent(), mode: 0o700)
             try Files.writeAtomically(path, Array(lines.joined().utf8))

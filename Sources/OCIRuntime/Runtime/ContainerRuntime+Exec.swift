@@ -32,7 +32,7 @@ extension ContainerRuntime {
         compile.consoleSocket = options.consoleSocket
         compile.plainLineEnds = options.consoleSocket == nil
         compile.preservedDescriptors = UInt32(clamping: options.preservedDescriptors)
-        let facts = try TraceTimes.part("look at the host") { try HostFacts.detect() }
+        let facts = try TraceTimes.part("look at the host") { try HostFacts.detect(forExec: true) }
         let plan = try TraceTimes.part("compile the plan") {
             try PlanCompiler(facts: facts).compileExec(process: process, container: target, options: compile)
         }

@@ -21,7 +21,7 @@ public struct RuntimeFeatures: Encodable, Sendable {
             "io.github.seccomp.libseccomp.version": SeccompProfile.libraryVersion,
             "dev.berth.cgroup.layout": facts.cgroups.layout.rawValue,
             "dev.berth.cgroup.devices":
-                facts.cgroups.hierarchy(of: "devices") != nil ? "files" : DeviceProgram.isSupported ? "bpf" : "none",
+                facts.cgroups.hierarchy(of: "devices") != nil ? "files" : facts.hasDevicePrograms ? "bpf" : "none",
             "dev.berth.cgroup.controllers": facts.cgroups.controllers.joined(separator: ","),
             "dev.berth.capability.sys_resource":
                 facts.capabilities & Capability.sysResource.bit != 0 ? "true" : "false",

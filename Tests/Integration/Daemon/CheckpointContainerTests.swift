@@ -43,6 +43,17 @@ internal import Testing
         return try await daemon.startContainer(container, in: pod, config)
     }
 
+    /// A counter in the pod "first", which counts on after its checkpoint.
+    private func checkpointedCounter(_ daemon: Daemon) async throws -> (pod: String, location: FilePath) {
+        let config = daemon.podConfiguration("first")
+        let pod = try await daemon.runPod(config)
+        let id = try await counter(daemon, in: pod, config)
+        try await eventually("the counter") { count(daemon, "first", "main") > 10 }
+        let location = daemon.scratch.appending("checkpoint.tar")
+        try await checkpoint(id, to: location, daemon)
+        return (pod, location)
+    }
+
     @Test func withoutCRIUTheErrorSaysSo() async throws {
         try await Daemon.with(settings: { _ in "criu = \"/nonexistent/criu\"" }) { daemon in
             let config = daemon.podConfiguration("plain")
@@ -76,12 +87,7 @@ internal import Testing
 
     @Test(.enabled(if: CRIU.isPossible)) func aContainerGoesOnInAnotherPod() async throws {
         try await Daemon.with(settings: Self.settings) { daemon in
-            let config = daemon.podConfiguration("first")
-            let pod = try await daemon.runPod(config)
-            let id = try await counter(daemon, in: pod, config)
-            try await eventually("the counter") { count(daemon, "first", "main") > 10 }
-            let location = daemon.scratch.appending("checkpoint.tar")
-            try await checkpoint(id, to: location, daemon)
+            let (pod, location) = try await checkpointedCounter(daemon)
             #expect(try Syscall.stat(location).permissions == 0o600)
             let members = try await Program.system("tar", "tf").check(location.string).lines.map(String.init)
             for member in ["config.dump", "spec.dump", "status.dump", "container.log", "dump.log", "rootfs-diff.tar"] {
@@ -122,12 +128,7 @@ internal import Testing
     /// As people move a container to another node: the archive is the one layer of an annotated image in a registry.
     @Test(.enabled(if: CRIU.isPossible)) func aContainerGoesOnFromAnImage() async throws {
         try await Daemon.with(settings: Self.settings) { daemon in
-            let config = daemon.podConfiguration("first")
-            let pod = try await daemon.runPod(config)
-            let id = try await counter(daemon, in: pod, config)
-            try await eventually("the counter") { count(daemon, "first", "main") > 10 }
-            let location = daemon.scratch.appending("checkpoint.tar")
-            try await checkpoint(id, to: location, daemon)
+            let (pod, location) = try await checkpointedCounter(daemon)
             let written = count(daemon, "first", "main")
             try await daemon.removePod(pod)
 

@@ -28,8 +28,7 @@ struct HostsFile {
     /// - Throws: `BerthError` (`invalidArgument`) that names the key that is wrong. Keys that nobody knows are left out, as
     ///   containerd does.
     init(_ text: String) throws {
-        try TOMLText.checkTableHeaders(text)
-        try TOMLText.checkArrays(text)
+        try TOMLText.check(text)
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
