@@ -21,6 +21,8 @@ public struct HostFacts: Sendable {
     public var hasSELinux: Bool
     /// This kernel takes programs of cgroup2 for the access to devices; looked for where v1 has no files for it.
     public var hasDevicePrograms = true
+    /// The files of a cgroup2 directory that whoever is given it owns too (cgroups(7), "Cgroups delegation").
+    public var delegatedFiles = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
     /// Of Intel RDT; looked for where a configuration asks for it.
     public var resctrl: FilePath?
 
@@ -44,8 +46,7 @@ public struct HostFacts: Sendable {
         (try? MountTable.read())?.first { $0.type == "resctrl" }.map { FilePath($0.target) }
     }
 
-    /// - Parameter forExec: of a container that is there, with its device rules: that the kernel takes programs is not looked
-    ///   at.
+    /// - Parameter forExec: of a container that is there: what only the making of its cgroup needs is not looked at.
     public static func detect(forExec: Bool = false) throws -> HostFacts {
         let cgroups = try CgroupHost.detect()
         var cpuset: (String, String)?
@@ -62,7 +63,11 @@ public struct HostFacts: Sendable {
             effectiveGroupID: Syscall.effectiveGroupID, idMapHelpers: findIDMapHelpers(),
             hasAppArmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled")) == "Y",
             hasSELinux: Files.exists("/sys/fs/selinux/enforce"))
-        if !forExec, cgroups.hierarchy(of: "devices") == nil { facts.hasDevicePrograms = DeviceProgram.isSupported }
+        guard !forExec else { return facts }
+        if cgroups.hierarchy(of: "devices") == nil { facts.hasDevicePrograms = DeviceProgram.isSupported }
+        if cgroups.layout == .unified, let listed = try? Files.readText("/sys/kernel/cgroup/delegate") {
+            facts.delegatedFiles = listed.split(separator: "\n").map(String.init)
+        }
         return facts
     }
 

@@ -170,6 +170,7 @@ int bl_forward_listener(struct bl_launch *launch, const Berth__Launch__V1__Insta
                         struct bl_error *error);
 // steps_limits.c
 BL_STEP(bl_step_limit_devices, LimitDevices);
+BL_STEP(bl_step_delegate_cgroup, DelegateCgroup);
 BL_STEP(bl_step_set_rlimit, SetRlimit);
 BL_STEP(bl_step_set_oom_score, SetOomScore);
 BL_STEP(bl_step_set_scheduler, SetScheduler);

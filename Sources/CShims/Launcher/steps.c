@@ -57,6 +57,7 @@ int bl_step_run(struct bl_launch *launch, const bl_step *step, struct bl_error *
     RUN(SET_MEMORY_POLICY, set_memory_policy, bl_step_set_memory_policy);
     RUN(FIND_HOME, find_home, bl_step_find_home);
     RUN(LIMIT_DEVICES, limit_devices, bl_step_limit_devices);
+    RUN(DELEGATE_CGROUP, delegate_cgroup, bl_step_delegate_cgroup);
     RUN(JOIN_RESCTRL, join_resctrl, bl_step_join_resctrl);
     case BL_ACTION(ENTER_TIME_NAMESPACE): return bl_enter_time_namespace(launch, error);
     case BL_ACTION(SET_NO_NEW_PRIVILEGES): return bl_set_no_new_privileges(error);

@@ -55,6 +55,21 @@ int bl_step_write_file(struct bl_launch *launch, const Berth__Launch__V1__WriteF
                    (const char *)value->data);
 }
 
+int bl_step_delegate_cgroup(struct bl_launch *launch, const Berth__Launch__V1__DelegateCgroup *action,
+                            struct bl_error *error)
+{
+    (void)launch;
+    cleanup_close int directory = open(action->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0 || fchown(directory, action->uid, (gid_t)-1) < 0)
+        return bl_fail(error, errno, action->directory, NULL);
+    for (size_t i = 0; i < action->n_files; i++) {
+        // Which of them a kernel has depends on its version and on the controllers.
+        if (fchownat(directory, action->files[i], action->uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+            return bl_fail(error, errno, action->directory, "%s", action->files[i]);
+    }
+    return 0;
+}
+
 int bl_step_join_resctrl(struct bl_launch *launch, const Berth__Launch__V1__JoinResctrl *action,
                          struct bl_error *error)
 {

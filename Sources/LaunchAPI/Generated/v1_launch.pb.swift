@@ -556,6 +556,14 @@ public nonisolated struct Berth_Launch_V1_Step: @unchecked Sendable {
     set {_uniqueStorage()._action = .limitDevices(newValue)}
   }
 
+  public var delegateCgroup: Berth_Launch_V1_DelegateCgroup {
+    get {
+      if case .delegateCgroup(let v)? = _storage._action {return v}
+      return Berth_Launch_V1_DelegateCgroup()
+    }
+    set {_uniqueStorage()._action = .delegateCgroup(newValue)}
+  }
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Action: Equatable, Sendable {
@@ -611,6 +619,7 @@ public nonisolated struct Berth_Launch_V1_Step: @unchecked Sendable {
     case findHome(Berth_Launch_V1_FindHome)
     case joinResctrl(Berth_Launch_V1_JoinResctrl)
     case limitDevices(Berth_Launch_V1_LimitDevices)
+    case delegateCgroup(Berth_Launch_V1_DelegateCgroup)
 
   }
 
@@ -864,6 +873,25 @@ public nonisolated struct Berth_Launch_V1_LimitDevices: Sendable {
 
   /// struct bpf_insn each, eight bytes in the host's order.
   public var instructions: Data = Data()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// HOST: gives a cgroup2 directory and those of its files that are there to a user, who may make cgroups below it then
+/// (cgroups(7), "Cgroups delegation"). Their group stays.
+public nonisolated struct Berth_Launch_V1_DelegateCgroup: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var directory: String = String()
+
+  public var uid: UInt32 = 0
+
+  /// Names in the directory.
+  public var files: [String] = []
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2376,7 +2404,7 @@ nonisolated extension Berth_Launch_V1_Plan: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension Berth_Launch_V1_Step: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Step"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}place\0\u{1}words\0\u{1}optional\0\u{4}\u{7}make_directory\0\u{3}write_file\0\u{3}join_namespace\0\u{1}clone\0\u{1}unshare\0\u{3}map_ids\0\u{3}join_cgroup\0\u{3}pin_namespace\0\u{2}\u{3}mount\0\u{3}bind_mount\0\u{3}set_mount_attributes\0\u{3}set_propagation\0\u{3}make_node\0\u{3}make_symlink\0\u{3}mask_path\0\u{3}readonly_path\0\u{3}pivot_root\0\u{1}sysctl\0\u{3}set_hostname\0\u{3}set_domainname\0\u{3}set_rlimit\0\u{3}set_capabilities\0\u{3}set_user\0\u{3}set_no_new_privileges\0\u{3}install_seccomp\0\u{3}set_oom_score\0\u{3}setup_terminal\0\u{3}bind_console\0\u{3}change_directory\0\u{3}set_umask\0\u{3}run_hook\0\u{3}wait_for_start\0\u{3}close_descriptors\0\u{1}exec\0\u{1}hold\0\u{3}new_session\0\u{3}create_mountpoint\0\u{3}set_security_label\0\u{3}set_scheduler\0\u{3}set_io_priority\0\u{3}set_personality\0\u{3}new_keyring\0\u{3}bring_up_loopback\0\u{3}open_root\0\u{3}move_links\0\u{3}set_time_offsets\0\u{3}enter_time_namespace\0\u{3}set_cpu_affinity\0\u{3}set_memory_policy\0\u{3}find_home\0\u{3}join_resctrl\0\u{3}limit_devices\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}place\0\u{1}words\0\u{1}optional\0\u{4}\u{7}make_directory\0\u{3}write_file\0\u{3}join_namespace\0\u{1}clone\0\u{1}unshare\0\u{3}map_ids\0\u{3}join_cgroup\0\u{3}pin_namespace\0\u{2}\u{3}mount\0\u{3}bind_mount\0\u{3}set_mount_attributes\0\u{3}set_propagation\0\u{3}make_node\0\u{3}make_symlink\0\u{3}mask_path\0\u{3}readonly_path\0\u{3}pivot_root\0\u{1}sysctl\0\u{3}set_hostname\0\u{3}set_domainname\0\u{3}set_rlimit\0\u{3}set_capabilities\0\u{3}set_user\0\u{3}set_no_new_privileges\0\u{3}install_seccomp\0\u{3}set_oom_score\0\u{3}setup_terminal\0\u{3}bind_console\0\u{3}change_directory\0\u{3}set_umask\0\u{3}run_hook\0\u{3}wait_for_start\0\u{3}close_descriptors\0\u{1}exec\0\u{1}hold\0\u{3}new_session\0\u{3}create_mountpoint\0\u{3}set_security_label\0\u{3}set_scheduler\0\u{3}set_io_priority\0\u{3}set_personality\0\u{3}new_keyring\0\u{3}bring_up_loopback\0\u{3}open_root\0\u{3}move_links\0\u{3}set_time_offsets\0\u{3}enter_time_namespace\0\u{3}set_cpu_affinity\0\u{3}set_memory_policy\0\u{3}find_home\0\u{3}join_resctrl\0\u{3}limit_devices\0\u{3}delegate_cgroup\0")
 
   fileprivate class _StorageClass {
     var _place: Berth_Launch_V1_Place = .host
@@ -3094,6 +3122,19 @@ nonisolated extension Berth_Launch_V1_Step: SwiftProtobuf.Message, SwiftProtobuf
             _storage._action = .limitDevices(v)
           }
         }()
+        case 64: try {
+          var v: Berth_Launch_V1_DelegateCgroup?
+          var hadOneofValue = false
+          if let current = _storage._action {
+            hadOneofValue = true
+            if case .delegateCgroup(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._action = .delegateCgroup(v)
+          }
+        }()
         default: break
         }
       }
@@ -3323,6 +3364,10 @@ nonisolated extension Berth_Launch_V1_Step: SwiftProtobuf.Message, SwiftProtobuf
       case .limitDevices?: try {
         guard case .limitDevices(let v)? = _storage._action else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 63)
+      }()
+      case .delegateCgroup?: try {
+        guard case .delegateCgroup(let v)? = _storage._action else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 64)
       }()
       case nil: break
       }
@@ -3887,6 +3932,46 @@ nonisolated extension Berth_Launch_V1_LimitDevices: SwiftProtobuf.Message, Swift
   public static func ==(lhs: Berth_Launch_V1_LimitDevices, rhs: Berth_Launch_V1_LimitDevices) -> Bool {
     if lhs.directory != rhs.directory {return false}
     if lhs.instructions != rhs.instructions {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Berth_Launch_V1_DelegateCgroup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DelegateCgroup"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}directory\0\u{1}uid\0\u{1}files\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.directory) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.uid) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.files) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.directory.isEmpty {
+      try visitor.visitSingularStringField(value: self.directory, fieldNumber: 1)
+    }
+    if self.uid != 0 {
+      try visitor.visitSingularUInt32Field(value: self.uid, fieldNumber: 2)
+    }
+    if !self.files.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.files, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Berth_Launch_V1_DelegateCgroup, rhs: Berth_Launch_V1_DelegateCgroup) -> Bool {
+    if lhs.directory != rhs.directory {return false}
+    if lhs.uid != rhs.uid {return false}
+    if lhs.files != rhs.files {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

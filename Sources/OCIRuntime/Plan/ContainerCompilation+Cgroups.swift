@@ -40,6 +40,7 @@ extension ContainerCompilation {
         if facts.cgroups.hierarchy(of: "devices") != nil { writes += DeviceRules.legacyWrites(rules) }
         for write in writes { try limit(write) }
         limitDevices(rules)
+        delegateCgroup()
     }
 
     /// v2: before any process is there. A kernel without such programs leaves the devices to the rights of the nodes, which
@@ -55,6 +56,40 @@ extension ContainerCompilation {
                     $0.directory = directory.string
                     $0.instructions = DeviceProgram(rules).bytes.data
                 }))
+    }
+
+    /// To the user of the process, who then makes cgroups below it, as an init like systemd does (runtime specification,
+    /// "Cgroup ownership").
+    private mutating func delegateCgroup() {
+        guard facts.cgroups.layout == .unified, facts.effectiveUserID == 0, namespaces.new.contains(.cgroup),
+            let directory = cgroup.cgroup.unifiedDirectory, mountsCgroupsWritable,
+            let owner = hostUserID(process.user?.uid ?? 0), owner != 0
+        else { return }
+        steps.host(
+            "give cgroup \(directory) to user \(owner)",
+            .delegateCgroup(
+                .with {
+                    $0.directory = directory.string
+                    $0.uid = owner
+                    $0.files = facts.delegatedFiles
+                }))
+    }
+
+    private var mountsCgroupsWritable: Bool {
+        let mount = (spec.mounts ?? []).last { destination($0) == "/sys/fs/cgroup" }
+        guard let mount, mount.type == "cgroup" || mount.type == "cgroup2" else { return false }
+        let options = MountOptions(mount.options ?? [])
+        return !options.flags.contains(.readOnly) && !options.recursiveSet.contains(.readOnly)
+    }
+
+    /// `nil` in a user namespace that does not have it, or whose mappings are not in the configuration.
+    private func hostUserID(_ id: UInt32) -> UInt32? {
+        guard namespaces.isNewOrJoined(.user) else { return id }
+        let mappings = linux.uidMappings ?? []
+        for mapping in mappings where id >= mapping.containerID && id - mapping.containerID < mapping.size {
+            return mapping.hostID + (id - mapping.containerID)
+        }
+        return nil
     }
 
     private mutating func limit(_ write: CgroupWrite) throws {

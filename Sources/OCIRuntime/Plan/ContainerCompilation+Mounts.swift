@@ -46,7 +46,7 @@ extension ContainerCompilation {
     }
 
     /// One that stands there with the root's path on the host is taken without it, as runc does.
-    private func destination(_ mount: RuntimeSpec.Mount) -> String {
+    func destination(_ mount: RuntimeSpec.Mount) -> String {
         var path = FilePath(Self.destination(mount))
         if rootfs != "/", path.starts(with: rootfs), path.removePrefix(rootfs) {
             return FilePath("/").pushing(path).string

@@ -226,6 +226,8 @@ public enum PlanPrinter {
             call("netlink", a.names.sorted { $0.key < $1.key }.map { ($0.key, $0.value.isEmpty ? $0.key : $0.value) })
         case .limitDevices(let a):
             call("bpf", [("directory", a.directory), ("instructions", "\(a.instructions.count / 8)")])
+        case .delegateCgroup(let a):
+            call("chown", [("directory", a.directory), ("uid", "\(a.uid)"), ("files", quoted(a.files))])
         case .joinResctrl(let a): call("write tasks", [("directory", a.directory)])
         case .setIoPriority(let a): call("ioprio_set", [("class", "\(a.class)"), ("priority", "\(a.priority)")])
         default: nil

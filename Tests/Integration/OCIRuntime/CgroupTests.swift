@@ -34,6 +34,26 @@ internal import Testing
         }
     }
 
+    /// The root of a user namespace makes cgroups below its own and moves into them; the limits stay the host's.
+    @Test(
+        .enabled(if: (try? CgroupHost.detect())?.layout == .unified, "v1 is not to be delegated"),
+        arguments: [(true, "rw"), (false, "ro")])
+    func writableCgroupIsThatOfTheContainersRoot(_ isWritable: Bool, _ option: String) async throws {
+        try await OCIFixture.with(.berth) { fixture in
+            let output = try await fixture.output(
+                of: [
+                    "/bin/sh", "-c",
+                    """
+                    cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.subtree_control memory.max
+                    mkdir below && echo $$ > below/cgroup.procs && cat /proc/self/cgroup
+                    """,
+                ], OCIFixture.cgroupMount(option))
+            let owner = isWritable ? "0" : "65534"
+            let shown = [owner, owner, owner, "65534"] + (isWritable ? ["0::/below"] : [])
+            #expect(output.lines.map(String.init) == shown, "\(output)")
+        }
+    }
+
     @Test(arguments: RuntimeUnderTest.allCases)
     func deleteTakesDescendantsWithIt(_ kind: RuntimeUnderTest) async throws {
         try await OCIFixture.with(kind) { fixture in

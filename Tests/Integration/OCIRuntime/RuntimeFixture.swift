@@ -75,6 +75,15 @@ struct OCIFixture: Sendable {
         try Files.writeAtomically(config, Array(changed.utf8), mode: 0o644)
     }
 
+    /// A jq program: a user namespace, and the cgroups mounted with the option.
+    static func cgroupMount(_ option: String) -> String {
+        """
+        .linux.namespaces += [{"type": "user"}] | .root.readonly = false
+        | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65534}] | .linux.gidMappings = .linux.uidMappings
+        | .mounts |= map(if .destination == "/sys/fs/cgroup" then .options = ["nosuid", "noexec", "nodev", "\(option)"] else . end)
+        """
+    }
+
     func run(_ id: String = "c1") async throws -> Program.Output {
         try await runtime.run("run", "--bundle", bundle.string, id)
     }

@@ -86,6 +86,18 @@ struct SystemdDriverTests {
         }
     }
 
+    @Test(.enabled(if: (try? CgroupHost.detect())?.layout == .unified), arguments: RuntimeUnderTest.allCases)
+    func writableCgroupIsThatOfTheContainersRoot(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await fixture.configure(
+                ["/bin/stat", "-c", "%u", "/sys/fs/cgroup", "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/pids.max"],
+                ".linux.cgroupsPath = \":pre:\(fixture.mark)\" | \(OCIFixture.cgroupMount("rw"))")
+            let output = try await fixture.runtime.with("--systemd-cgroup").run(
+                "run", "--bundle", fixture.bundle.string, "c1")
+            #expect(output.lines.map(String.init) == ["0", "0", "65534"], "\(output)")
+        }
+    }
+
     @Test func pathOfTheOtherDriverIsRefused() async throws {
         try await OCIFixture.with(.berth) { fixture in
             try await fixture.configure(["/bin/true"])

@@ -108,6 +108,33 @@ internal import Testing
         #expect(plan.contains("write tasks directory=/sys/fs/resctrl/box/mon_groups/box\n"))
     }
 
+    /// Runtime specification, "Cgroup ownership".
+    @Test(arguments: [
+        ([], true, true, true), (["nosuid", "rw"], true, true, true), (["ro"], true, true, false),
+        (["rro"], true, true, false), ([], false, true, false), ([], true, false, false),
+    ])
+    func theCgroupIsTheUsersWhereItsMountIsWritable(
+        _ options: [String], hasNamespace: Bool, isUnified: Bool, isGiven: Bool
+    ) throws {
+        var facts = isUnified ? Hosts.unified : Hosts.hybrid
+        facts.delegatedFiles = ["cgroup.procs", "memory.reclaim"]
+        let plan = try text(
+            {
+                $0.process?.user = .init(uid: 7, gid: 0)
+                $0.mounts = [.init(destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: options)]
+                if hasNamespace { $0.linux?.namespaces?.append(.init(type: "cgroup")) }
+                $0.linux?.namespaces?.append(.init(type: "user"))
+                $0.linux?.uidMappings = [
+                    .init(containerID: 0, hostID: 1000, size: 5), .init(containerID: 5, hostID: 3000, size: 5),
+                ]
+                $0.linux?.gidMappings = [.init(containerID: 0, hostID: 1000, size: 10)]
+            }, on: facts)
+        let step =
+            "chown directory=/sys/fs/cgroup/berth-plans/box uid=3002 files=[\"cgroup.procs\", \"memory.reclaim\"]"
+        #expect(plan.contains(step) == isGiven, "\(plan)")
+        #expect(plan.contains("chown directory") == isGiven)
+    }
+
     @Test func aMountLabelIsForHostsWithSELinuxAndFilesystemsThatTakeOne() throws {
         var facts = Hosts.hybrid
         facts.hasSELinux = true

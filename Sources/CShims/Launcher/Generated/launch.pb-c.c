@@ -772,6 +772,51 @@ void   berth__launch__v1__limit_devices__free_unpacked
   assert(message->base.descriptor == &berth__launch__v1__limit_devices__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   berth__launch__v1__delegate_cgroup__init
+                     (Berth__Launch__V1__DelegateCgroup         *message)
+{
+  static const Berth__Launch__V1__DelegateCgroup init_value = BERTH__LAUNCH__V1__DELEGATE_CGROUP__INIT;
+  *message = init_value;
+}
+size_t berth__launch__v1__delegate_cgroup__get_packed_size
+                     (const Berth__Launch__V1__DelegateCgroup *message)
+{
+  assert(message->base.descriptor == &berth__launch__v1__delegate_cgroup__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t berth__launch__v1__delegate_cgroup__pack
+                     (const Berth__Launch__V1__DelegateCgroup *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &berth__launch__v1__delegate_cgroup__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t berth__launch__v1__delegate_cgroup__pack_to_buffer
+                     (const Berth__Launch__V1__DelegateCgroup *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &berth__launch__v1__delegate_cgroup__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Berth__Launch__V1__DelegateCgroup *
+       berth__launch__v1__delegate_cgroup__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Berth__Launch__V1__DelegateCgroup *)
+     protobuf_c_message_unpack (&berth__launch__v1__delegate_cgroup__descriptor,
+                                allocator, len, data);
+}
+void   berth__launch__v1__delegate_cgroup__free_unpacked
+                     (Berth__Launch__V1__DelegateCgroup *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &berth__launch__v1__delegate_cgroup__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   berth__launch__v1__join_resctrl__init
                      (Berth__Launch__V1__JoinResctrl         *message)
 {
@@ -3761,7 +3806,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__plan__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__plan__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors[55] =
+static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors[56] =
 {
   {
     "place",
@@ -4423,6 +4468,18 @@ static const ProtobufCFieldDescriptor berth__launch__v1__step__field_descriptors
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "delegate_cgroup",
+    64,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Berth__Launch__V1__Step, action_case),
+    offsetof(Berth__Launch__V1__Step, delegate_cgroup),
+    &berth__launch__v1__delegate_cgroup__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   30,   /* field[30] = bind_console */
@@ -4432,6 +4489,7 @@ static const unsigned berth__launch__v1__step__field_indices_by_name[] = {
   6,   /* field[6] = clone */
   35,   /* field[35] = close_descriptors */
   39,   /* field[39] = create_mountpoint */
+  55,   /* field[55] = delegate_cgroup */
   49,   /* field[49] = enter_time_namespace */
   36,   /* field[36] = exec */
   52,   /* field[52] = find_home */
@@ -4486,7 +4544,7 @@ static const ProtobufCIntRange berth__launch__v1__step__number_ranges[3 + 1] =
   { 1, 0 },
   { 10, 3 },
   { 20, 11 },
-  { 0, 55 }
+  { 0, 56 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__step__descriptor =
 {
@@ -4496,7 +4554,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__step__descriptor =
   "Berth__Launch__V1__Step",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__Step),
-  55,
+  56,
   berth__launch__v1__step__field_descriptors,
   berth__launch__v1__step__field_indices_by_name,
   3,  berth__launch__v1__step__number_ranges,
@@ -5324,6 +5382,70 @@ const ProtobufCMessageDescriptor berth__launch__v1__limit_devices__descriptor =
   berth__launch__v1__limit_devices__field_indices_by_name,
   1,  berth__launch__v1__limit_devices__number_ranges,
   (ProtobufCMessageInit) berth__launch__v1__limit_devices__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor berth__launch__v1__delegate_cgroup__field_descriptors[3] =
+{
+  {
+    "directory",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__DelegateCgroup, directory),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "uid",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__DelegateCgroup, uid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "files",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Berth__Launch__V1__DelegateCgroup, n_files),
+    offsetof(Berth__Launch__V1__DelegateCgroup, files),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned berth__launch__v1__delegate_cgroup__field_indices_by_name[] = {
+  0,   /* field[0] = directory */
+  2,   /* field[2] = files */
+  1,   /* field[1] = uid */
+};
+static const ProtobufCIntRange berth__launch__v1__delegate_cgroup__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor berth__launch__v1__delegate_cgroup__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "berth.launch.v1.DelegateCgroup",
+  "DelegateCgroup",
+  "Berth__Launch__V1__DelegateCgroup",
+  "berth.launch.v1",
+  sizeof(Berth__Launch__V1__DelegateCgroup),
+  3,
+  berth__launch__v1__delegate_cgroup__field_descriptors,
+  berth__launch__v1__delegate_cgroup__field_indices_by_name,
+  1,  berth__launch__v1__delegate_cgroup__number_ranges,
+  (ProtobufCMessageInit) berth__launch__v1__delegate_cgroup__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor berth__launch__v1__join_resctrl__field_descriptors[1] =

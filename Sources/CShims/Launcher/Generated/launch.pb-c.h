@@ -32,6 +32,7 @@ typedef struct Berth__Launch__V1__SetCPUAffinity Berth__Launch__V1__SetCPUAffini
 typedef struct Berth__Launch__V1__SetMemoryPolicy Berth__Launch__V1__SetMemoryPolicy;
 typedef struct Berth__Launch__V1__FindHome Berth__Launch__V1__FindHome;
 typedef struct Berth__Launch__V1__LimitDevices Berth__Launch__V1__LimitDevices;
+typedef struct Berth__Launch__V1__DelegateCgroup Berth__Launch__V1__DelegateCgroup;
 typedef struct Berth__Launch__V1__JoinResctrl Berth__Launch__V1__JoinResctrl;
 typedef struct Berth__Launch__V1__JoinCgroup Berth__Launch__V1__JoinCgroup;
 typedef struct Berth__Launch__V1__PinNamespace Berth__Launch__V1__PinNamespace;
@@ -235,7 +236,8 @@ typedef enum {
   BERTH__LAUNCH__V1__STEP__ACTION_SET_MEMORY_POLICY = 60,
   BERTH__LAUNCH__V1__STEP__ACTION_FIND_HOME = 61,
   BERTH__LAUNCH__V1__STEP__ACTION_JOIN_RESCTRL = 62,
-  BERTH__LAUNCH__V1__STEP__ACTION_LIMIT_DEVICES = 63
+  BERTH__LAUNCH__V1__STEP__ACTION_LIMIT_DEVICES = 63,
+  BERTH__LAUNCH__V1__STEP__ACTION_DELEGATE_CGROUP = 64
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(BERTH__LAUNCH__V1__STEP__ACTION__CASE)
 } Berth__Launch__V1__Step__ActionCase;
 
@@ -305,6 +307,7 @@ struct  Berth__Launch__V1__Step
     Berth__Launch__V1__FindHome *find_home;
     Berth__Launch__V1__JoinResctrl *join_resctrl;
     Berth__Launch__V1__LimitDevices *limit_devices;
+    Berth__Launch__V1__DelegateCgroup *delegate_cgroup;
   };
 };
 #define BERTH__LAUNCH__V1__STEP__INIT \
@@ -568,6 +571,26 @@ struct  Berth__Launch__V1__LimitDevices
 #define BERTH__LAUNCH__V1__LIMIT_DEVICES__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__limit_devices__descriptor) \
     , (char *)protobuf_c_empty_string, {0,NULL} }
+
+
+/*
+ * HOST: gives a cgroup2 directory and those of its files that are there to a user, who may make cgroups below it then
+ * (cgroups(7), "Cgroups delegation"). Their group stays.
+ */
+struct  Berth__Launch__V1__DelegateCgroup
+{
+  ProtobufCMessage base;
+  char *directory;
+  uint32_t uid;
+  /*
+   * Names in the directory.
+   */
+  size_t n_files;
+  char **files;
+};
+#define BERTH__LAUNCH__V1__DELEGATE_CGROUP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__delegate_cgroup__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0,NULL }
 
 
 /*
@@ -1992,6 +2015,25 @@ Berth__Launch__V1__LimitDevices *
 void   berth__launch__v1__limit_devices__free_unpacked
                      (Berth__Launch__V1__LimitDevices *message,
                       ProtobufCAllocator *allocator);
+/* Berth__Launch__V1__DelegateCgroup methods */
+void   berth__launch__v1__delegate_cgroup__init
+                     (Berth__Launch__V1__DelegateCgroup         *message);
+size_t berth__launch__v1__delegate_cgroup__get_packed_size
+                     (const Berth__Launch__V1__DelegateCgroup   *message);
+size_t berth__launch__v1__delegate_cgroup__pack
+                     (const Berth__Launch__V1__DelegateCgroup   *message,
+                      uint8_t             *out);
+size_t berth__launch__v1__delegate_cgroup__pack_to_buffer
+                     (const Berth__Launch__V1__DelegateCgroup   *message,
+                      ProtobufCBuffer     *buffer);
+Berth__Launch__V1__DelegateCgroup *
+       berth__launch__v1__delegate_cgroup__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   berth__launch__v1__delegate_cgroup__free_unpacked
+                     (Berth__Launch__V1__DelegateCgroup *message,
+                      ProtobufCAllocator *allocator);
 /* Berth__Launch__V1__JoinResctrl methods */
 void   berth__launch__v1__join_resctrl__init
                      (Berth__Launch__V1__JoinResctrl         *message);
@@ -3264,6 +3306,9 @@ typedef void (*Berth__Launch__V1__FindHome_Closure)
 typedef void (*Berth__Launch__V1__LimitDevices_Closure)
                  (const Berth__Launch__V1__LimitDevices *message,
                   void *closure_data);
+typedef void (*Berth__Launch__V1__DelegateCgroup_Closure)
+                 (const Berth__Launch__V1__DelegateCgroup *message,
+                  void *closure_data);
 typedef void (*Berth__Launch__V1__JoinResctrl_Closure)
                  (const Berth__Launch__V1__JoinResctrl *message,
                   void *closure_data);
@@ -3483,6 +3528,7 @@ extern const ProtobufCMessageDescriptor berth__launch__v1__set_cpuaffinity__desc
 extern const ProtobufCMessageDescriptor berth__launch__v1__set_memory_policy__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__find_home__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__limit_devices__descriptor;
+extern const ProtobufCMessageDescriptor berth__launch__v1__delegate_cgroup__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__join_resctrl__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__join_cgroup__descriptor;
 extern const ProtobufCMessageDescriptor berth__launch__v1__pin_namespace__descriptor;
