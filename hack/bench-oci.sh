@@ -66,11 +66,11 @@ bench_exec() {
     for name in berth-oci "${peers[@]}"; do ${oci[$name]} delete --force berth-bench-exec; done
 }
 
-# peak COMMAND...: KiB of the largest process that ran for it (getrusage(2)).
+# peak COMMAND...: KiB of the largest process that ran for it (getrusage(2)). time(1) is small: a process has at least the
+# peak of the one that it was before exec.
 peak() {
-    python3 -c 'import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
+    /usr/bin/time --quiet -f %M -o "$work/peak" "$@" > /dev/null 2>&1
+    cat "$work/peak"
 }
 
 # starts_with KIB RUNTIME: whether a container with that memory limit comes to its end.
