@@ -83,6 +83,17 @@ internal import Testing
         #expect(legacy.layout == .legacy)
     }
 
+    /// Under pure v2 it does not look at the mounts.
+    @Test func whatIsDetectedIsWhatTheMountsSay() throws {
+        let host = try CgroupHost.detect()
+        let table = CgroupHost.parse(
+            mountInfo: try Files.readText("/proc/self/mountinfo", limit: 1 << 20),
+            ownCgroups: try Files.readText("/proc/self/cgroup")
+        ) { ((try? Files.readText($0.appending("cgroup.controllers"))) ?? "").split(separator: " ").map(String.init) }
+        #expect(host.layout == table.layout)
+        #expect(host.hierarchies == table.hierarchies)
+    }
+
     @Test func relativePathsAreBelowTheOwnCgroupAndAbsoluteOnesBelowTheRoot() {
         let host = CgroupHost.parse(mountInfo: Self.hybrid, ownCgroups: Self.own) { _ in [] }
         let relative = Cgroup(host: host, path: "box")

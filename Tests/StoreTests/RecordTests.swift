@@ -72,13 +72,14 @@ import Testing
     }
 
     @Test func snapshotNumbersAreNeverUsedAgain() async throws {
-        let first = try await database.write { try $0.nextSnapshotID() }
+        let first = try await database.write { try $0.nextSnapshotIDs() }.lowerBound
         let record = snapshot("a", id: first)
         try await database.write { transaction in
             try transaction.insert(record)
             try transaction.deleteSnapshot(id: first)
         }
-        #expect(try await database.write { try $0.nextSnapshotID() } == first + 1)
+        #expect(try await database.write { try $0.nextSnapshotIDs(3) } == first + 1...first + 3)
+        #expect(try await database.write { try $0.nextSnapshotIDs() } == first + 4...first + 4)
     }
 
     @Test func snapshotChainsGoDownToTheBase() async throws {

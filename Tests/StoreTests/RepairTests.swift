@@ -24,7 +24,7 @@ import Testing
             }
             var parent: String?
             for number in 0..<60 {
-                _ = try transaction.nextSnapshotID()
+                _ = try transaction.nextSnapshotIDs()
                 try transaction.insert(
                     SnapshotRecord(
                         id: Int64(number + 1), namespace: "k8s.io", snapshotter: "overlayfs", key: "layer-\(number)",
@@ -88,7 +88,7 @@ import Testing
         let keys = Set(snapshots.map(\.key))
         #expect(snapshots.allSatisfy { $0.parent.map(keys.contains) ?? true })
         // The next directory's number was never used.
-        #expect(try await database.write { try $0.nextSnapshotID() } == 61)
+        #expect(try await database.write { try $0.nextSnapshotIDs() } == 61...61)
         try database.close()
     }
 

@@ -18,8 +18,13 @@ extension ImageService {
 
     /// Removes every name of the image that `reference` means, and collects what only it needed before it returns.
     ///
-    /// A running container keeps its layers. An image that is not there is not an error, as CRI wants it.
+    /// A running container keeps its layers. An image that is not there is not an error, as CRI wants it; where another call is
+    /// removing it just now, who is told that it is gone finds it gone.
     public func remove(_ reference: String, namespace: String = criNamespace) async throws {
+        try await removals.withLock(namespace) { try await removeNow(reference, namespace: namespace) }
+    }
+
+    private func removeNow(_ reference: String, namespace: String) async throws {
         let found = try await find(reference, namespace: namespace)
         var names: [NamedImage]
         if let id = found.first?.image.config.digest {
@@ -31,11 +36,7 @@ extension ImageService {
             let spellings = spellings(of: reference)
             names = try await allNamed(namespace: namespace).filter { spellings.contains($0.name) }
         }
-        guard !names.isEmpty else {
-            // Another call may be removing it just now: who is told that it is gone finds it gone.
-            await storage.collector.settle()
-            return
-        }
+        guard !names.isEmpty else { return }
         let doomed = names.map(\.name)
         try await storage.database.write(.keeping) { transaction in
             for name in doomed { try transaction.deleteImage(name, namespace: namespace) }

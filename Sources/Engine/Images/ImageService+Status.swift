@@ -29,9 +29,12 @@ extension ImageService {
         }
         // Where an ID is asked for, the names that the image was given come before the one that is its ID.
         let names = (try? Digest(reference)) == nil ? spellings(of: reference) : []
-        let exact = try await storage.database.read { transaction in
-            try names.compactMap { try transaction.image($0, namespace: namespace) }
-        }
+        let exact =
+            names.isEmpty
+            ? []
+            : try await storage.database.read { transaction in
+                try names.compactMap { try transaction.image($0, namespace: namespace) }
+            }
         if let image = exact.first.map(NamedImage.init), let resolved = try? resolver.resolve(image.target),
             isWhole(resolved)
         {

@@ -28,6 +28,8 @@ public final class ImageService: Sendable {
     let pulls = SharedPulls()
     let resolver: ImageResolver
     let unpacking = KeyedLock<String>()
+    /// By namespace.
+    let removals = KeyedLock<String>()
     /// Layers of all images being unpacked.
     let unpackPermits = Permits(ImageUnpacker.layersAtOnce)
     let use = ImageUse()

@@ -13,6 +13,7 @@ final class ImageStorage: Sendable {
     /// Of new snapshots, where nobody asks for another one.
     let snapshotterKind: SnapshotterKind
     let directories: SnapshotDirectories
+    let snapshotNumbers: SnapshotNumbers
     let gate: InFlightGate
     let events: EventBus
     let collector: GarbageCollector
@@ -26,6 +27,7 @@ final class ImageStorage: Sendable {
         snapshotterKind = snapshotter
         // The snapshotters of all namespaces share it; numbers are unique.
         directories = try SnapshotDirectories(root: root.appending("snapshots"))
+        snapshotNumbers = SnapshotNumbers(database: database)
         gate = InFlightGate()
         events = EventBus()
         collector = GarbageCollector(
@@ -37,7 +39,8 @@ final class ImageStorage: Sendable {
         let kind = scope.snapshotter ?? snapshotterKind
         return try kind.make(
             root: directories.root,
-            metadata: SnapshotRows(database: database, scope: scope, snapshotter: kind.rawValue))
+            metadata: SnapshotRows(
+                database: database, scope: scope, snapshotter: kind.rawValue, numbers: snapshotNumbers))
     }
 
     /// The snapshotter that has `key`: the configured one, or that of an earlier configuration.

@@ -1,6 +1,7 @@
 internal import Core
 internal import Images
 internal import Store
+internal import Synchronization
 
 /// The rows of a snapshotter in the metadata database, of one namespace.
 ///
@@ -10,11 +11,9 @@ struct SnapshotRows: SnapshotMetadata {
     let database: Database
     let scope: StorageScope
     let snapshotter: String
+    let numbers: SnapshotNumbers
 
-    func allocateID() async throws -> Int64 {
-        // Not durable on its own: a row with the number is, and takes this commit with it.
-        try await database.write(durability: .processDeath) { try $0.nextSnapshotID() }
-    }
+    func allocateID() async throws -> Int64 { try await numbers.next() }
 
     func insert(_ infos: [SnapshotInfo]) async throws {
         // An active snapshot is a container's or a client's scratch; a lost row leaves a directory that is swept.
@@ -168,5 +167,31 @@ extension SnapshotKind {
         case .view: self = .view
         case .committed: self = .committed
         }
+    }
+}
+
+/// Numbers of new snapshots, taken from the database by the dozen. Those that are left when the daemon ends are never given out.
+final class SnapshotNumbers: Sendable {
+    private static let dozen: Int64 = 12
+
+    private let database: Database
+    private let left = Mutex<ClosedRange<Int64>?>(nil)
+
+    init(database: Database) {
+        self.database = database
+    }
+
+    func next() async throws -> Int64 {
+        if let number = left.withLock({ Self.take(&$0) }) { return number }
+        // Not durable on its own: a row with one of the numbers is, and takes this commit with it.
+        let taken = try await database.write(durability: .processDeath) { try $0.nextSnapshotIDs(Self.dozen) }
+        left.withLock { $0 = taken.lowerBound + 1...taken.upperBound }
+        return taken.lowerBound
+    }
+
+    private static func take(_ left: inout ClosedRange<Int64>?) -> Int64? {
+        guard let range = left else { return nil }
+        left = range.lowerBound < range.upperBound ? range.lowerBound + 1...range.upperBound : nil
+        return range.lowerBound
     }
 }

@@ -9,6 +9,7 @@ internal import SystemPackage
 /// A mount stays when the daemon ends, since containers use it.
 struct LayerImages: LayerStorage {
     var snapshotter: String { "erofs" }
+    var isOpened: Bool { true }
 
     /// Asks the filesystem for fs-verity.
     var enableVerity: @Sendable (FileDescriptor) throws(Errno) -> Void = { file throws(Errno) in

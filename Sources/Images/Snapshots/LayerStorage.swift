@@ -14,6 +14,9 @@ protocol LayerStorage: Sendable {
     /// What is kept occupies. To be asked when it is on the disk: a filesystem knows before only about what it will need.
     func usage(_ directory: FilePath) throws -> SnapshotUsage
 
+    /// Whether there is something to do in `open`.
+    var isOpened: Bool { get }
+
     /// Makes `directory/fs` show the layer; often it does already.
     func open(_ directory: FilePath) throws
 
@@ -27,6 +30,7 @@ protocol LayerStorage: Sendable {
 /// Layers as directory trees.
 struct LayerDirectories: LayerStorage {
     var snapshotter: String { "overlayfs" }
+    var isOpened: Bool { false }
     func seal(_ directory: FilePath) throws {}
     func usage(_ directory: FilePath) throws -> SnapshotUsage { try TreeUsage.measure(directory.appending("fs")) }
     func tidy(_ directory: FilePath) throws {}

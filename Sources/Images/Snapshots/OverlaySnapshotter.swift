@@ -100,6 +100,7 @@ public struct OverlaySnapshotter: Snapshotter {
     private func open(_ layers: ArraySlice<SnapshotInfo>) async throws {
         let (storage, paths) = (self.layers, layers.map { directories.directory($0.id) })
         let base = lowest(layers)
+        guard storage.isOpened || base != nil else { return }
         try await BlockingWork.run {
             for path in paths { try storage.open(path) }
             if let base { try base.open() }

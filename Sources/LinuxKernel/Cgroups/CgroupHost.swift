@@ -49,14 +49,33 @@ public struct CgroupHost: Sendable {
         self.hierarchies = hierarchies
     }
 
-    /// Reads /proc/self/mountinfo and /proc/self/cgroup.
+    /// Reads /proc/self/cgroup, and /proc/self/mountinfo where that does not tell all.
     public static func detect() throws(Errno) -> CgroupHost {
-        let text = String(decoding: try Files.read("/proc/self/mountinfo", limit: 64 << 20), as: UTF8.self)
         let own = try Files.readText("/proc/self/cgroup")
-        return parse(mountInfo: text, ownCgroups: own) { mountpoint in
-            let text = try? Files.readText(mountpoint.appending("cgroup.controllers"))
-            return (text ?? "").split(separator: " ").map(String.init)
-        }
+        if let host = try unifiedAtItsUsualPlace(own) { return host }
+        let text = String(decoding: try Files.read("/proc/self/mountinfo", limit: 64 << 20), as: UTF8.self)
+        return parse(mountInfo: text, ownCgroups: own, unifiedControllers: controllers)
+    }
+
+    /// Pure v2 where everybody has it. The table of mounts is long on a node with many containers, and this asked at each call
+    /// of the runtime.
+    private static func unifiedAtItsUsualPlace(_ ownCgroups: String) throws(Errno) -> CgroupHost? {
+        let mountpoint: FilePath = "/sys/fs/cgroup"
+        let own = ownPaths(ownCgroups)
+        guard own.count == 1, let path = own[""], let directory = try? Syscall.open(mountpoint, [.path, .directory])
+        else { return nil }
+        defer { directory.close() }
+        guard try Syscall.filesystemType(directory.fd) == cgroup2Magic else { return nil }
+        let hierarchy = CgroupHierarchy(
+            mountpoint: mountpoint, controllers: controllers(at: mountpoint), isUnified: true, ownPath: path)
+        // In a container that sees its own cgroup there, without a namespace, the path leads nowhere.
+        guard Files.exists(hierarchy.directory(of: path)) else { return nil }
+        return CgroupHost(layout: .unified, hierarchies: [hierarchy])
+    }
+
+    private static func controllers(at mountpoint: FilePath) -> [String] {
+        let text = try? Files.readText(mountpoint.appending("cgroup.controllers"))
+        return (text ?? "").split(separator: " ").map(String.init)
     }
 
     /// - Parameter unifiedControllers: what cgroup.controllers at a cgroup2 mountpoint lists.
@@ -127,3 +146,6 @@ public struct CgroupHost: Sendable {
         Array(Set(hierarchies.flatMap(\.controllers))).sorted()
     }
 }
+
+/// CGROUP2_SUPER_MAGIC of linux/magic.h.
+private let cgroup2Magic: UInt64 = 0x6367_7270

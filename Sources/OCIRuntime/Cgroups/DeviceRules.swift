@@ -27,7 +27,7 @@ public enum DeviceRules {
     /// For devices.allow and devices.deny of v1.
     public static func legacyWrites(_ rules: [Rule]) -> [CgroupWrite] {
         var writes: [CgroupWrite] = []
-        var seen: Set<CgroupWrite> = []
+        var seen: Set<String> = []
         for rule in rules {
             let file = rule.allow ? "devices.allow" : "devices.deny"
             let type = rule.type ?? "a"
@@ -46,7 +46,7 @@ public enum DeviceRules {
                 write = CgroupWrite(
                     "devices", file, "\(type) \(major):\(minor) \(access.isEmpty ? "rwm" : access)")
             }
-            if seen.insert(write).inserted { writes.append(write) }
+            if seen.insert("\(file) \(write.value)").inserted { writes.append(write) }
         }
         return writes
     }

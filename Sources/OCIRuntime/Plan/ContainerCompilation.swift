@@ -104,9 +104,10 @@ struct ContainerCompilation {
         // The child makes these after it has joined the user namespace, so that they belong to it.
         if namespaces.joinsUser { flags.formIntersection([.pid, .time]) }
         if setsTimeOffsets { flags.remove(.time) }
-        let joined = joins.map(\.0.name).joined(separator: ", ")
+        let joined = joins.isEmpty ? "" : joins.map(\.0.name).joined(separator: ", ")
+        let place = joins.isEmpty ? "" : " in the \(joined) namespaces that it joins"
         steps.host(
-            "clone the container's process" + (joins.isEmpty ? "" : " in the \(joined) namespaces that it joins"),
+            "clone the container's process" + place,
             .clone(
                 .with {
                     $0.flags = UInt64(flags.rawValue)

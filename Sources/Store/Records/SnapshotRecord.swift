@@ -12,7 +12,7 @@ public struct SnapshotRecord: Codable, Sendable, Hashable {
         case committed
     }
 
-    /// From ``WriteTransaction/nextSnapshotID()``; names the directory and is never used again, also after removal.
+    /// From ``WriteTransaction/nextSnapshotIDs(_:)``; names the directory and is never used again, also after removal.
     public let id: Int64
     public var namespace: String
     /// `overlayfs`.
@@ -118,16 +118,18 @@ extension ReadTransaction {
 }
 
 extension WriteTransaction {
-    /// A number that was never given out before.
-    public func nextSnapshotID() throws -> Int64 {
-        let next = try Int64.fetchOne(
+    /// Numbers that were never given out before.
+    ///
+    /// - Parameter count: at least 1.
+    public func nextSnapshotIDs(_ count: Int64 = 1) throws -> ClosedRange<Int64> {
+        let last = try Int64.fetchOne(
             database,
             sql: """
-                INSERT INTO counter (name, value) VALUES ('snapshot', 1)
-                ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value
-                """)
-        guard let next else { throw BerthError(.internal, "the snapshot counter has no value") }
-        return next
+                INSERT INTO counter (name, value) VALUES ('snapshot', :count)
+                ON CONFLICT (name) DO UPDATE SET value = value + :count RETURNING value
+                """, arguments: ["count": count])
+        guard let last else { throw BerthError(.internal, "the snapshot counter has no value") }
+        return last - count + 1...last
     }
 
     /// - Throws: `BerthError` (`alreadyExists`).
