@@ -31,6 +31,11 @@ public final class Database: Sendable {
     private let pool: DatabasePool
     private let reserve: ReservedSpace
     private let lock: DatabaseLock
+    /// Writes under way, upkeep among them.
+    private let writers = Atomic<Int>(0)
+    private let writes = Atomic<Int>(0)
+    /// Writes between two upkeeps: of the size that containers' are, about as many pages of the log as SQLite would wait for.
+    private static let upkeepInterval = 96
 
     /// Opens the database, creates it where there is none, and brings an older schema to the present one.
     ///
@@ -43,7 +48,7 @@ public final class Database: Sendable {
         do {
             pool = try Self.open(path)
             reserve = ReservedSpace(path)
-            pool.writeWithoutTransaction(reserve.take)
+            pool.writeWithoutTransaction { Self.keepUp($0, reserve) }
         } catch {
             lock.release()
             throw Self.translate(error, path: path, doing: "open")
@@ -60,6 +65,8 @@ public final class Database: Sendable {
         configuration.prepareDatabase { database in
             var keep: CInt = 1
             _ = sqlite3_file_control(database.sqliteConnection, nil, SQLITE_FCNTL_PERSIST_WAL, &keep)
+            // That waits for the disk, which no caller is to: `keepUp` does it.
+            sqlite3_wal_autocheckpoint(database.sqliteConnection, 0)
         }
         configuration.busyMode = .timeout(5)
         configuration.foreignKeysEnabled = true
@@ -108,21 +115,53 @@ public final class Database: Sendable {
             if purpose == .adding, Self.isFull(path) {
                 throw DatabaseError(resultCode: .SQLITE_FULL, message: "what is left is kept for removals")
             }
-            return try await pool.writeWithoutTransaction { [reserve] database in
-                reserve.take(database)
-                // The writer is one connection, and the setting holds until the next write: it cannot leak.
-                try database.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")
-                var value: Value?
-                try database.inTransaction(.immediate) {
-                    value = try body(WriteTransaction(database))
-                    return .commit
-                }
-                guard let value else { throw BerthError(.internal, "a write transaction ended without a value") }
-                return value
-            }
+            let others = writers.add(1, ordering: .acquiringAndReleasing).oldValue
+            defer { writers.subtract(1, ordering: .acquiringAndReleasing) }
+            defer { keepUpWhereDue() }
+            // Who waits for no other writer nor for the disk is done sooner than he is on another thread and back.
+            if others == 0, durability == .processDeath { return try writeHere(body) }
+            return try await pool.writeWithoutTransaction { try Self.transaction($0, durability, body) }
         } catch {
             throw Self.translate(error, path: path, doing: "write")
         }
+    }
+
+    private func writeHere<Value>(_ body: (WriteTransaction) throws -> Value) throws -> Value {
+        try pool.writeWithoutTransaction { try Self.transaction($0, .processDeath, body) }
+    }
+
+    private static func transaction<Value>(
+        _ database: GRDB.Database, _ durability: Durability, _ body: (WriteTransaction) throws -> Value
+    ) throws -> Value {
+        // The writer is one connection, and the setting holds until the next write: it cannot leak.
+        try database.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")
+        var value: Value?
+        try database.inTransaction(.immediate) {
+            value = try body(WriteTransaction(database))
+            return .commit
+        }
+        guard let value else { throw BerthError(.internal, "a write transaction ended without a value") }
+        return value
+    }
+
+    private func keepUpWhereDue() {
+        let count = writes.add(1, ordering: .relaxed).newValue
+        if count % Self.upkeepInterval == 0 || !reserve.isThere { Task { await keepUp() } }
+    }
+
+    /// Takes what is missing of the reserve, and moves the log's pages to their places, so that it begins anew. What fails
+    /// here is for the next time.
+    private func keepUp() async {
+        writers.add(1, ordering: .acquiringAndReleasing)
+        defer { writers.subtract(1, ordering: .acquiringAndReleasing) }
+        _ = try? await pool.writeWithoutTransaction { [reserve] in Self.keepUp($0, reserve) }
+    }
+
+    private static func keepUp(_ database: GRDB.Database, _ reserve: ReservedSpace) {
+        // It may come after `close`.
+        guard database.sqliteConnection != nil else { return }
+        reserve.take(database)
+        _ = try? database.checkpoint(.passive)
     }
 
     /// One transaction before anybody else uses the database.

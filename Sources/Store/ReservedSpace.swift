@@ -16,35 +16,21 @@ final class ReservedSpace: Sendable {
     static let pages = 64
     /// Of a filesystem with less free space the reserve would be too large a part.
     static let leastRoom = 4 * log
-    /// Writes between two looks.
-    private static let interval = 64
-
-    private struct State {
-        var hasLog = false
-        var untilLook = 0
-    }
 
     private let path: FilePath
-    private let state = Mutex(State())
+    private let hasLog = Mutex(false)
 
     init(_ path: FilePath) {
         self.path = path
     }
 
+    var isThere: Bool { hasLog.withLock { $0 } }
+
     /// Takes what is missing where there is room; where that fails the database is as good without. On the connection that
     /// writes, outside of a transaction.
     func take(_ database: GRDB.Database) {
-        let isDue = state.withLock { state in
-            state.untilLook -= 1
-            guard state.untilLook <= 0 || !state.hasLog else { return false }
-            state.untilLook = Self.interval
-            return true
-        }
-        guard isDue, Self.room(at: path) >= Self.leastRoom else { return }
-        if !state.withLock({ $0.hasLog }) {
-            let hasLog = takeLog()
-            state.withLock { $0.hasLog = hasLog }
-        }
+        guard Self.room(at: path) >= Self.leastRoom else { return }
+        hasLog.withLock { hasLog in if !hasLog { hasLog = takeLog() } }
         try? takePages(database)
     }
 
