@@ -65,6 +65,27 @@ cold() {
     echo 3 > /proc/sys/vm/drop_caches 2> /dev/null || warm=1
 }
 
+# limits IMAGE: what a pull cannot do without. Seconds for the decompression and the hash of its layers, as many at a time as there
+# are processors, and for a write of as many bytes as they hold, to the disk.
+limits() {
+    local digest blobs=() bytes begin
+    while read -r digest; do
+        blobs+=("$work/registry/docker/registry/v2/blobs/sha256/${digest:7:2}/${digest:7}/data")
+    done < <(jq -r .digest "$work/$1.layers")
+    bytes=$(for digest in "${blobs[@]}"; do igzip -dc "$digest"; done | wc -c)
+    cold
+    begin=$EPOCHREALTIME
+    printf '%s\0' "${blobs[@]}" | xargs -0 -P "$(nproc)" -n 1 sh -c 'igzip -dc "$0" | sha256sum' > /dev/null
+    seconds_since "$begin"
+    begin=$EPOCHREALTIME
+    head -c "$bytes" /dev/zero > "$work/written"
+    sync "$work/written"
+    seconds_since "$begin"
+    rm "$work/written"
+}
+
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f\n", b - a }'; }
+
 bench_images() {
     local layout=$work/layout image tool run socket
     ARCH=$(dpkg --print-architecture)
@@ -81,7 +102,7 @@ bench_images() {
     done
     rm -rf "$layout" "$work/layers"
 
-    local warm='' kind
+    local warm='' kind least
     # What a configuration that says nothing gets.
     kind=$(automatic_snapshotter)
     for image in layers single; do
@@ -101,6 +122,9 @@ bench_images() {
             version=$("$peer" --version | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -n 1)
             pull_rows "$what" "$kind" "$peer" "$peer $version"
         done
+        mapfile -t least < <(limits "$image")
+        row "$what" "$(median "$work/$image.$kind" 1)" "its decompression and hash alone" "${least[0]}" s
+        row "$what" "$(median "$work/$image.$kind" 1)" "a write of its bytes alone" "${least[1]}" s
         pull_rows "$what, overlayfs" overlayfs erofs "berth with erofs"
         row "$what, overlayfs, disk used" "$(median "$work/$image.overlayfs" 4)" "berth with erofs" "$(median "$work/$image.erofs" 4)" MiB
         row "first container, cold, overlayfs" "$(median "$work/$image.overlayfs" 5)" "berth with erofs" "$(median "$work/$image.erofs" 5)" s
