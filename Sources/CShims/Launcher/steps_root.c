@@ -9,6 +9,24 @@
 #include "mounts.h"
 #include "paths.h"
 
+// Makes the mount private that `folder` is in. Its root is the next directory upwards, from there on, that is a mount's root
+// (STATX_ATTR_MOUNT_ROOT, Linux 5.8).
+static int make_mount_private(int folder)
+{
+    cleanup_close int place = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (int depth = 0; place >= 0 && depth < 4096; depth++) {
+        struct statx status;
+        if (statx(place, "", AT_EMPTY_PATH, 0, &status) < 0)
+            return -1;
+        if (status.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+            return mount(NULL, bl_fd_path(place).text, NULL, MS_PRIVATE, NULL);
+        int upper = openat(place, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        bl_close(&place);
+        place = upper;
+    }
+    return -1;
+}
+
 int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoot *action, struct bl_error *error)
 {
     if (action->plain) {
@@ -22,6 +40,12 @@ int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoo
     // First of all, so that no mount of the container reaches the host.
     if (action->propagation && mount(NULL, "/", NULL, action->propagation, NULL) < 0)
         return bl_fail(error, errno, "/", "propagation %#llx", (unsigned long long)action->propagation);
+    // A shared root is of a peer group of its own: what is mounted on it and in it would be the host's, too.
+    if (action->propagation & MS_SHARED) {
+        cleanup_close int place = open(action->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (place < 0 || make_mount_private(place) < 0)
+            return bl_fail(error, errno, action->path, "make its mount private");
+    }
     // pivot_root(2) wants a mount point.
     cleanup_close int tree = bl_clone_tree(AT_FDCWD, action->path, true, error);
     if (tree < 0)
@@ -40,22 +64,11 @@ int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoo
     return 0;
 }
 
-// Makes the mount private that the root's mount lies on: pivot_root(2) refuses a shared one. Its own root is the next
-// directory upwards that is a mount's root (STATX_ATTR_MOUNT_ROOT, Linux 5.8).
+// pivot_root(2) refuses to leave a shared mount.
 static int make_parent_private(int root)
 {
-    cleanup_close int folder = openat(root, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    for (int depth = 0; folder >= 0 && depth < 4096; depth++) {
-        struct statx status;
-        if (statx(folder, "", AT_EMPTY_PATH, 0, &status) < 0)
-            return -1;
-        if (status.stx_attributes & STATX_ATTR_MOUNT_ROOT)
-            return mount(NULL, bl_fd_path(folder).text, NULL, MS_PRIVATE, NULL);
-        int upper = openat(folder, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        bl_close(&folder);
-        folder = upper;
-    }
-    return -1;
+    cleanup_close int parent = openat(root, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return parent < 0 ? -1 : make_mount_private(parent);
 }
 
 static int pivot(int root, struct bl_error *error)

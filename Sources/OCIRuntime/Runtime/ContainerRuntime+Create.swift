@@ -118,11 +118,15 @@ extension ContainerRuntime {
             try Syscall.fchmodat(directory.appending("exec.fifo"), mode: 0o622)
         }
         try note(cgroup, in: directory)
+        let stopped = ContainerState(
+            id: id, status: .stopped, pid: 0, bundle: bundle.string, annotations: spec.annotations)
         let process: LaunchedProcess
         do {
             process = try launch(plan, spec, in: cgroup, options)
         } catch {
             HostMounts(spec, rootfs(spec, bundle)).remove()
+            // A failed hook leads to the lifecycle's end (specification, "Lifecycle"): what hooks made is theirs to remove.
+            runPoststopHooks(of: spec, stopped)
             throw error
         }
         for warning in process.warnings { Self.warn(warning.description) }
@@ -151,6 +155,7 @@ extension ContainerRuntime {
         } catch {
             abandon(process, cgroup)
             HostMounts(spec, rootfs(spec, bundle)).remove()
+            runPoststopHooks(of: spec, stopped)
             throw BerthError.wrapping(error, "record container \(id)")
         }
     }

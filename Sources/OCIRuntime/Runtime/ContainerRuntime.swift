@@ -222,7 +222,11 @@ public struct ContainerRuntime: Sendable {
             try? Resctrl(spec.linux, id: container.id, mountpoint: HostFacts.resctrlMountpoint())?.remove()
         }
         if let spec { HostMounts(spec, container.stored.rootfs).remove() }
-        for (index, hook) in (spec?.hooks?.poststop ?? []).enumerated() {
+        if let spec { runPoststopHooks(of: spec, state) }
+    }
+
+    func runPoststopHooks(of spec: RuntimeSpec, _ state: ContainerState) {
+        for (index, hook) in (spec.hooks?.poststop ?? []).enumerated() {
             // Their failure is told and changes nothing (specification, "Poststop").
             do { try HookRunner.run(hook, state: state, kind: "poststop", index: index) } catch {
                 Self.warn("\(error)")

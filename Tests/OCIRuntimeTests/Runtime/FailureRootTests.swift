@@ -68,6 +68,40 @@ internal import Testing
         #expect(!Cgroup(host: try CgroupHost.detect(), path: "/\(scene.mark)/box").exists)
     }
 
+    /// The lifecycle of the specification goes on at its end: they remove what the other hooks made.
+    @Test func poststopHooksRunAlsoAfterAHookThatFailed() throws {
+        let scene = try RuntimeScene()
+        let told = scene.scratch.appending("told")
+        var spec = try scene.specification("true")
+        spec.hooks = .init()
+        spec.hooks?.createRuntime = [.init(path: "/bin/sh", args: ["sh", "-c", "exit 5"])]
+        spec.hooks?.poststop = [.init(path: "/bin/sh", args: ["sh", "-c", "cat > \(told)"])]
+        try scene.write(spec)
+        #expect(throws: BerthError.self) {
+            try scene.runtime.create(id: "box", bundle: scene.bundle, waiting: true, options: RunOptions())
+        }
+        #expect(try Files.readText(told).contains("\"status\":\"stopped\""))
+    }
+
+    /// Where the root is a mount of its own that the host shares with others. pivot_root(2) refused it before.
+    @Test func aSharedRootIsNoneOfTheHostsPeers() throws {
+        let scene = try RuntimeScene()
+        let rootfs = scene.bundle.appending("rootfs")
+        try Syscall.mount(source: rootfs.string, target: rootfs, type: nil, flags: .bind)
+        try Syscall.mount(source: nil, target: rootfs, type: nil, flags: .shared)
+        var spec = try scene.specification("grep ' / rw.* shared:' /proc/self/mountinfo")
+        spec.linux?.rootfsPropagation = "shared"
+        try scene.write(spec)
+        let (container, process) = try scene.runtime.create(
+            id: "box", bundle: scene.bundle, waiting: true, options: RunOptions())
+        let outside = MountTable.below(rootfs, in: try MountTable.read())
+        #expect(outside.count == 1, "\(outside)")
+        try scene.runtime.start(container)
+        #expect(try scene.wait(process) == .exited(0))
+        #expect(scene.output.contains("shared:"))
+        try scene.runtime.delete(container, force: true)
+    }
+
     @Test func aLinkInTheRootfsDoesNotLeadAMountToTheHost() throws {
         let scene = try RuntimeScene()
         let victim = try scene.scratch.directory("victim")
