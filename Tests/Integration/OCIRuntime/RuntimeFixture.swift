@@ -1,10 +1,12 @@
 internal import Core
 internal import LinuxKernel
+internal import Synchronization
 internal import SystemPackage
 internal import TestSupport
 internal import Testing
 
-/// The runtimes that each test is run with: ours, and Debian's runc, which proves the test.
+/// The runtimes that each test is run with: ours, and Debian's runc, which proves the test. `Feature` says what the
+/// one has and the other has not.
 enum RuntimeUnderTest: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case berth = "berth-oci"
     case runc
@@ -61,17 +63,27 @@ struct OCIFixture: Sendable {
         }
     }
 
-    /// Writes config.json: runc's default specification with these arguments, changed by a jq program.
+    /// What each runtime's `spec` writes.
+    private static let specifications = Mutex<[FilePath: String]>([:])
+
+    private func specification() async throws -> String {
+        if let known = Self.specifications.withLock({ $0[runtime.path] }) { return known }
+        let folder = try scratch.directory("spec")
+        try await runtime.check("spec", workingDirectory: folder)
+        let text = try Files.readText(folder.appending("config.json"))
+        Self.specifications.withLock { $0[runtime.path] = text }
+        return text
+    }
+
+    /// Writes config.json: the runtime's default specification with these arguments, changed by a jq program.
     func configure(_ arguments: [String], _ change: String = ".") async throws {
-        _ = try await Program.system("rm").run("-f", bundle.string + "/config.json")
-        try await runtime.check("spec", workingDirectory: bundle)
         let quoted = arguments.map { "\"\($0.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\"" }
         let program = """
             .process.args = [\(quoted.joined(separator: ","))] | .process.terminal = false
             | .linux.cgroupsPath = "/\(mark)/c" | \(change)
             """
         let config = bundle.appending("config.json")
-        let changed = try await Program.system("jq").check(program, config.string).standardOutput
+        let changed = try await Program.system("jq").check(program, input: specification()).standardOutput
         try Files.writeAtomically(config, Array(changed.utf8), mode: 0o644)
     }
 
@@ -93,4 +105,64 @@ struct OCIFixture: Sendable {
         try await configure(arguments, change)
         return try await run()
     }
+
+    /// Runs a script of busybox's shell in a container made of a changed configuration.
+    func shell(_ script: String, _ change: String = ".") async throws -> Program.Output {
+        try await output(of: ["/bin/sh", "-c", script], change)
+    }
+
+    // MARK: Containers that outlive the call that starts them
+
+    /// The runtime with its own options, for a line of a shell.
+    var call: String { "\(runtime.path) \(runtime.arguments.joined(separator: " "))" }
+
+    /// What the last `detached` call and its container print.
+    var log: FilePath { scratch.appending("log") }
+
+    /// Calls the runtime as an engine does it: its output goes to a file, since the container inherits it.
+    func detached(_ verb: String) async throws {
+        try await Program.system("sh").check(
+            "-c", "\(call) \(verb) > \(log) 2>&1 < /dev/null || { cat \(log) >&2; exit 1; }")
+    }
+
+    /// `run --detach` of a changed configuration, as c1.
+    func start(_ arguments: [String] = ["/bin/sleep", "1000"], change: String = ".") async throws {
+        try await configure(arguments, change)
+        try await detached("run --detach --bundle \(bundle) c1")
+    }
+
+    /// Runs a script of busybox's shell in the container that runs.
+    func exec(_ script: String) async throws -> Program.Output {
+        try await runtime.run("exec", "c1", "/bin/sh", "-c", script)
+    }
+
+    /// The fields of `state` as strings, read with jq; those that are objects as JSON.
+    func state(_ id: String = "c1") async throws -> [String: String] {
+        let json = try await runtime.check("state", id).standardOutput
+        let lines = try await Program.system("jq").check("-r", "to_entries[] | \"\\(.key)=\\(.value)\"", input: json)
+            .lines
+        return Dictionary(
+            lines.compactMap { line in
+                let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+                return parts.count == 2 ? (parts[0], parts[1]) : nil
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    func waitUntilStopped(_ id: String = "c1") async throws {
+        try await eventually("the container to stop") { try await state(id)["status"] == "stopped" }
+    }
+
+    /// The container's cgroup.
+    var cgroup: Cgroup { get throws { try Cgroup(host: CgroupHost.detect(), path: "/\(mark)/c") } }
+
+    /// What a file of the container's cgroup says: that of cgroup v1 or that of v2, where each stands for the same.
+    func limit(_ controller: String, v1: String, v2: String) throws -> String {
+        let cgroup = try cgroup
+        return try cgroup.read(controller, cgroup.isUnified(controller) ? v2 : v1)
+    }
+}
+
+extension Program.Output {
+    /// The lines as strings, the empty ones left out.
+    var shown: [String] { lines.map(String.init) }
 }
