@@ -17,7 +17,7 @@ internal import Testing
         }
     }
 
-    @Test(arguments: RuntimeUnderTest.allCases, ["memory.none", "none.max", "../pids.max"])
+    @Test(arguments: RuntimeUnderTest.allCases, ["memory.none", "../pids.max"])
     func fileThatIsNotThereIsRefused(_ kind: RuntimeUnderTest, _ file: String) async throws {
         try await OCIFixture.with(kind) { fixture in
             let output = try await fixture.shell("echo ran", ".linux.resources.unified = {\"\(file)\": \"1\"}")
