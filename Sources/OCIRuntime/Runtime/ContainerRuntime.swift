@@ -95,6 +95,7 @@ public struct ContainerRuntime: Sendable {
         try runPoststartHooks(container)
     }
 
+    /// One that fails ends the container (specification, "Lifecycle", step 9).
     public func runPoststartHooks(_ container: KnownContainer) throws {
         let spec = try container.specification()
         // It runs, also where its program has come to its end already.
@@ -102,7 +103,10 @@ public struct ContainerRuntime: Sendable {
             id: container.id, status: .running, pid: container.stored.pid, bundle: container.stored.bundle,
             annotations: container.stored.annotations)
         for (index, hook) in (spec.hooks?.poststart ?? []).enumerated() {
-            try HookRunner.run(hook, state: state, kind: "poststart", index: index)
+            do { try HookRunner.run(hook, state: state, kind: "poststart", index: index) } catch {
+                try? kill(container, signal: 9, all: true)
+                throw error
+            }
         }
     }
 

@@ -83,6 +83,19 @@ internal import Testing
         #expect(try Files.readText(told).contains("\"status\":\"stopped\""))
     }
 
+    @Test func aPoststartHookThatFailsEndsTheContainer() throws {
+        let scene = try RuntimeScene()
+        var spec = try scene.specification("exec sleep 1000")
+        spec.hooks = .init()
+        spec.hooks?.poststart = [.init(path: "/bin/sh", args: ["sh", "-c", "exit 5"])]
+        try scene.write(spec)
+        let (container, process) = try scene.runtime.create(
+            id: "box", bundle: scene.bundle, waiting: true, options: RunOptions())
+        #expect(throws: BerthError.self) { try scene.runtime.start(container) }
+        #expect(try scene.wait(process) == .signalled(9))
+        try scene.runtime.delete(container, force: false)
+    }
+
     /// Where the root is a mount of its own that the host shares with others. pivot_root(2) refused it before.
     @Test func aSharedRootIsNoneOfTheHostsPeers() throws {
         let scene = try RuntimeScene()
