@@ -71,7 +71,8 @@ internal import Testing
             #expect(try await fixture.runtime.run("exec", "c1", "/bin/false").code == 1)
             #expect(try await fixture.runtime.run("exec", "c1", "no-such-program").code == 255)
             #expect(try await fixture.runtime.run("exec", "none", "true").code == 255)
-            #expect(try await fixture.runtime.run("exec", "--pid-file", "/none/such", "c1", "true").code == 255)
+            let file = fixture.scratch.appending("none/pid").string
+            #expect(try await fixture.runtime.run("exec", "--pid-file", file, "c1", "true").code == 255)
             try await fixture.runtime.check("pause", "c1")
             let paused = try await fixture.runtime.run("exec", "c1", "true")
             #expect(paused.code == 255)

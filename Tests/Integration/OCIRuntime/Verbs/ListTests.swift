@@ -39,6 +39,10 @@ internal import Testing
     /// An empty list would hide a mistyped path.
     @Test(arguments: RuntimeUnderTest.knowing(.errorOfMissingRoot))
     func rootThatIsNotThereIsRefused(_ kind: RuntimeUnderTest) async throws {
-        #expect(try await kind.program(root: "/none/such/root").run("list").code == 1)
+        try await OCIFixture.with(kind) { fixture in
+            let root = fixture.scratch.appending("none/root")
+            let list = try await kind.program(root: root).run("list")
+            #expect(list.code == 1)
+        }
     }
 }
