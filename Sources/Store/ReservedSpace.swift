@@ -6,7 +6,7 @@ internal import SystemPackage
 /// Room that the database has already, so that what frees space can be written down on a disk that is full. Nobody else
 /// can take it, as somebody could who finds the blocks of a file that was removed to make room.
 ///
-/// The log's file has blocks for twice what SQLite lets it grow to before it begins it anew; and the database has pages that
+/// The log's file has blocks for twice what it grows to before it is begun anew; and the database has pages that
 /// hold nothing. What is removed or changed needs hardly a new page. New objects do, and would use the reserve up: for
 /// those there has to be room besides (`Database.write`).
 final class ReservedSpace: Sendable {

@@ -175,23 +175,17 @@ final class SnapshotNumbers: Sendable {
     private static let dozen: Int64 = 12
 
     private let database: Database
-    private let left = Mutex<ClosedRange<Int64>?>(nil)
+    private let left = Mutex<Range<Int64>>(0..<0)
 
     init(database: Database) {
         self.database = database
     }
 
     func next() async throws -> Int64 {
-        if let number = left.withLock({ Self.take(&$0) }) { return number }
+        if let number = left.withLock({ $0.popFirst() }) { return number }
         // Not durable on its own: a row with one of the numbers is, and takes this commit with it.
         let taken = try await database.write(durability: .processDeath) { try $0.nextSnapshotIDs(Self.dozen) }
-        left.withLock { $0 = taken.lowerBound + 1...taken.upperBound }
+        left.withLock { $0 = Range(taken).dropFirst() }
         return taken.lowerBound
-    }
-
-    private static func take(_ left: inout ClosedRange<Int64>?) -> Int64? {
-        guard let range = left else { return nil }
-        left = range.lowerBound < range.upperBound ? range.lowerBound + 1...range.upperBound : nil
-        return range.lowerBound
     }
 }

@@ -57,7 +57,7 @@ public struct CgroupHost: Sendable {
         return parse(mountInfo: text, ownCgroups: own, unifiedControllers: controllers)
     }
 
-    /// Pure v2 where everybody has it. The table of mounts is long on a node with many containers, and this asked at each call
+    /// Pure v2 where everybody has it. The table of mounts is long on a node with many containers, and this is asked at each call
     /// of the runtime.
     private static func unifiedAtItsUsualPlace(_ ownCgroups: String) throws(Errno) -> CgroupHost? {
         let mountpoint: FilePath = "/sys/fs/cgroup"

@@ -104,8 +104,8 @@ struct ContainerCompilation {
         // The child makes these after it has joined the user namespace, so that they belong to it.
         if namespaces.joinsUser { flags.formIntersection([.pid, .time]) }
         if setsTimeOffsets { flags.remove(.time) }
-        let joined = joins.isEmpty ? "" : joins.map(\.0.name).joined(separator: ", ")
-        let place = joins.isEmpty ? "" : " in the \(joined) namespaces that it joins"
+        let names = joins.map(\.0.name)
+        let place = names.isEmpty ? "" : " in the \(names.joined(separator: ", ")) namespaces that it joins"
         steps.host(
             "clone the container's process" + place,
             .clone(

@@ -124,9 +124,7 @@ extension ContainerRuntime {
         do {
             process = try launch(plan, spec, in: cgroup, options)
         } catch {
-            HostMounts(spec, rootfs(spec, bundle)).remove()
-            // A failed hook leads to the lifecycle's end (specification, "Lifecycle"): what hooks made is theirs to remove.
-            runPoststopHooks(of: spec, stopped)
+            endLifecycle(of: spec, rootfs: rootfs(spec, bundle), stopped)
             throw error
         }
         for warning in process.warnings { Self.warn(warning.description) }
@@ -154,8 +152,7 @@ extension ContainerRuntime {
             return (KnownContainer(directory: directory, stored: stored, cgroup: cgroup, specification: spec), process)
         } catch {
             abandon(process, cgroup)
-            HostMounts(spec, rootfs(spec, bundle)).remove()
-            runPoststopHooks(of: spec, stopped)
+            endLifecycle(of: spec, rootfs: rootfs(spec, bundle), stopped)
             throw BerthError.wrapping(error, "record container \(id)")
         }
     }

@@ -225,11 +225,13 @@ public struct ContainerRuntime: Sendable {
         if let spec, spec.linux?.intelRdt != nil {
             try? Resctrl(spec.linux, id: container.id, mountpoint: HostFacts.resctrlMountpoint())?.remove()
         }
-        if let spec { HostMounts(spec, container.stored.rootfs).remove() }
-        if let spec { runPoststopHooks(of: spec, state) }
+        if let spec { endLifecycle(of: spec, rootfs: container.stored.rootfs, state) }
     }
 
-    func runPoststopHooks(of spec: RuntimeSpec, _ state: ContainerState) {
+    /// When the container is gone, or came to none: a failed hook leads there too (specification, "Lifecycle"), since what the
+    /// others made is for the poststop hooks to remove.
+    func endLifecycle(of spec: RuntimeSpec, rootfs: String, _ state: ContainerState) {
+        HostMounts(spec, rootfs).remove()
         for (index, hook) in (spec.hooks?.poststop ?? []).enumerated() {
             // Their failure is told and changes nothing (specification, "Poststop").
             do { try HookRunner.run(hook, state: state, kind: "poststop", index: index) } catch {
