@@ -97,7 +97,7 @@ let targets: [Target] = [
     // Plugins of the Node Resource Interface, over ttrpc.
     library("NRI", ["Engine", "OCISpec", "LinuxKernel", "Core", "NRIAPI", .protobuf, .system, .log]),
     // gRPC on unix sockets, for servers and clients.
-    library("SocketTransport", ["Core", .grpc, .grpcTransport, .nio, .system]),
+    library("SocketTransport", ["Core", .grpc, .grpcTransport, .nio, .nioPosix, .system]),
     // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
     library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
     library(

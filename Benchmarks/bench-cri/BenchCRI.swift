@@ -25,12 +25,17 @@ struct Target: ParsableArguments {
     ) async throws -> Result {
         // A runtime that does not answer ends the run, with the call that it left open.
         let everyCall = MethodConfig(names: [.init(service: "", method: "")], timeout: .seconds(120))
-        let transport = try SocketTransport.client(socket, serviceConfig: ServiceConfig(methodConfig: [everyCall]))
-        return try await withGRPCClient(transport: transport) { client in
-            try await body(
-                Pods(
-                    runtime: .init(wrapping: client), image: image, cgroupParent: cgroupParent,
-                    mark: "\(getpid())"))
+        // Its own wake-ups would be a good part of what is measured.
+        let loop = GRPCLoop()
+        let transport = try SocketTransport.client(
+            socket, on: loop, serviceConfig: ServiceConfig(methodConfig: [everyCall]))
+        return try await loop.run {
+            try await withGRPCClient(transport: transport) { client in
+                try await body(
+                    Pods(
+                        runtime: .init(wrapping: client), image: image, cgroupParent: cgroupParent,
+                        mark: "\(getpid())"))
+            }
         }
     }
 }

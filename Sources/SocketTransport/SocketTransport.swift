@@ -9,23 +9,28 @@ public import SystemPackage
 public enum SocketTransport {
     /// A server on `address`, where no file may be.
     ///
-    /// - Parameter maximumRequest: bytes.
+    /// - Parameters:
+    ///   - loop: what the server is to be served on.
+    ///   - maximumRequest: bytes.
     public static func server(
-        _ address: FilePath, maximumRequest: Int = 16 << 20
+        _ address: FilePath, on loop: GRPCLoop, maximumRequest: Int = 16 << 20
     ) -> HTTP2ServerTransport.Posix {
         HTTP2ServerTransport.Posix(
             address: .unixDomainSocket(path: address.string), transportSecurity: .plaintext,
             config: .defaults {
                 $0.rpc.maxRequestPayloadSize = maximumRequest
                 $0.channelDebuggingCallbacks.onAcceptTCPConnection = { answerPings(on: $0, preface: 24) }
-            })
+            }, eventLoopGroup: loop.group)
     }
 
     /// A client of the socket at `path`.
     ///
-    /// - Parameter longestPause: between two attempts to connect.
+    /// - Parameters:
+    ///   - loop: where the client runs on one.
+    ///   - longestPause: between two attempts to connect.
     public static func client(
-        _ path: String, longestPause: Duration = .seconds(120), serviceConfig: ServiceConfig = .init()
+        _ path: String, on loop: GRPCLoop? = nil, longestPause: Duration = .seconds(120),
+        serviceConfig: ServiceConfig = .init()
     ) throws -> HTTP2ClientTransport.Posix {
         try HTTP2ClientTransport.Posix(
             // The path itself is no authority that a Go server would accept.
@@ -34,7 +39,7 @@ public enum SocketTransport {
                 $0.backoff.max = longestPause
                 $0.channelDebuggingCallbacks.onCreateTCPConnection = { answerPings(on: $0, preface: 0) }
             },
-            serviceConfig: serviceConfig)
+            serviceConfig: serviceConfig, eventLoopGroup: loop?.group ?? .singletonMultiThreadedEventLoopGroup)
     }
 
     private static func answerPings(on channel: any Channel, preface: Int) -> EventLoopFuture<Void> {

@@ -33,9 +33,9 @@ public final class Database: Sendable {
     private let lock: DatabaseLock
     /// Writes under way, upkeep among them.
     private let writers = Atomic<Int>(0)
-    private let writes = Atomic<Int>(0)
-    /// Writes between two upkeeps: of the size that containers' are, about as many pages of the log as SQLite would wait for.
-    private static let upkeepInterval = 96
+    private let log: LogSize
+    /// As far as it was set; to be asked by writers alone.
+    private let durabilityOfWriter = Mutex<Durability?>(nil)
 
     /// Opens the database, creates it where there is none, and brings an older schema to the present one.
     ///
@@ -45,8 +45,9 @@ public final class Database: Sendable {
     public init(path: FilePath) throws {
         self.path = path
         lock = try DatabaseLock(database: path)
+        log = LogSize()
         do {
-            pool = try Self.open(path)
+            pool = try Self.open(path, log)
             reserve = ReservedSpace(path)
             pool.writeWithoutTransaction { Self.keepUp($0, reserve) }
         } catch {
@@ -55,7 +56,7 @@ public final class Database: Sendable {
         }
     }
 
-    private static func open(_ path: FilePath) throws -> DatabasePool {
+    private static func open(_ path: FilePath, _ log: LogSize) throws -> DatabasePool {
         // SQLite gives its -wal and -shm files the mode of the main one.
         let file = try FileDescriptor.open(
             path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
@@ -65,8 +66,8 @@ public final class Database: Sendable {
         configuration.prepareDatabase { database in
             var keep: CInt = 1
             _ = sqlite3_file_control(database.sqliteConnection, nil, SQLITE_FCNTL_PERSIST_WAL, &keep)
-            // That waits for the disk, which no caller is to: `keepUp` does it.
-            sqlite3_wal_autocheckpoint(database.sqliteConnection, 0)
+            // Instead of SQLite's own checkpoints, which wait for the disk, as no caller is to: `keepUp` makes them.
+            log.observe(database)
         }
         configuration.busyMode = .timeout(5)
         configuration.foreignKeysEnabled = true
@@ -117,24 +118,31 @@ public final class Database: Sendable {
             }
             let others = writers.add(1, ordering: .acquiringAndReleasing).oldValue
             defer { writers.subtract(1, ordering: .acquiringAndReleasing) }
-            defer { keepUpWhereDue() }
             // Who waits for no other writer nor for the disk is done sooner than he is on another thread and back.
-            if others == 0, durability == .processDeath { return try writeHere(body) }
-            return try await pool.writeWithoutTransaction { try Self.transaction($0, durability, body) }
+            let value =
+                others == 0 && durability == .processDeath
+                ? try writeHere(body)
+                : try await pool.writeWithoutTransaction { try self.transaction($0, durability, body) }
+            await keepUpWhereDue()
+            return value
         } catch {
             throw Self.translate(error, path: path, doing: "write")
         }
     }
 
     private func writeHere<Value>(_ body: (WriteTransaction) throws -> Value) throws -> Value {
-        try pool.writeWithoutTransaction { try Self.transaction($0, .processDeath, body) }
+        try pool.writeWithoutTransaction { try transaction($0, .processDeath, body) }
     }
 
-    private static func transaction<Value>(
+    private func transaction<Value>(
         _ database: GRDB.Database, _ durability: Durability, _ body: (WriteTransaction) throws -> Value
     ) throws -> Value {
-        // The writer is one connection, and the setting holds until the next write: it cannot leak.
-        try database.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")
+        // The writer is one connection, and holds the setting until it is changed.
+        try durabilityOfWriter.withLock { present in
+            guard present != durability else { return }
+            try database.execute(sql: "PRAGMA synchronous = \(durability == .powerLoss ? "FULL" : "NORMAL")")
+            present = durability
+        }
         var value: Value?
         try database.inTransaction(.immediate) {
             value = try body(WriteTransaction(database))
@@ -144,9 +152,17 @@ public final class Database: Sendable {
         return value
     }
 
-    private func keepUpWhereDue() {
-        let count = writes.add(1, ordering: .relaxed).newValue
-        if count % Self.upkeepInterval == 0 || !reserve.isThere { Task { await keepUp() } }
+    private func keepUpWhereDue() async {
+        let pages = log.pages.load(ordering: .relaxed)
+        // Where every thread is busy, a task comes late; and the log may not outgrow its reserve.
+        if pages >= LogSize.limit { return await keepUp() }
+        guard pages >= LogSize.due || !reserve.isThere,
+            log.isKept.exchange(false, ordering: .acquiringAndReleasing)
+        else { return }
+        Task {
+            await keepUp()
+            log.isKept.store(true, ordering: .releasing)
+        }
     }
 
     /// Takes what is missing of the reserve, and moves the log's pages to their places, so that it begins anew. What fails

@@ -9,5 +9,33 @@ public class ReadTransaction {
     }
 }
 
+// What each start of a container asks is SQL that its connection compiles once: with requests, GRDB writes it and has it
+// compiled anew each time, which takes longer than its answer.
+
+extension FetchableRecord {
+    static func fetchOne(
+        _ database: GRDB.Database, compiledOnce sql: String, _ arguments: StatementArguments
+    ) throws -> Self? {
+        try fetchOne(database.cachedStatement(sql: sql), arguments: arguments)
+    }
+}
+
+extension DatabaseValueConvertible where Self: StatementColumnConvertible {
+    static func fetchOne(
+        _ database: GRDB.Database, compiledOnce sql: String, _ arguments: StatementArguments
+    ) throws -> Self? {
+        try fetchOne(database.cachedStatement(sql: sql), arguments: arguments)
+    }
+}
+
+extension GRDB.Database {
+    /// - Returns: the number of rows that it changed.
+    @discardableResult
+    func change(compiledOnce sql: String, _ arguments: StatementArguments) throws -> Int {
+        try cachedStatement(sql: sql).execute(arguments: arguments)
+        return changesCount
+    }
+}
+
 /// A ``ReadTransaction`` that can change things too.
 public final class WriteTransaction: ReadTransaction {}

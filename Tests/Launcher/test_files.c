@@ -1,5 +1,6 @@
 // Paths against symlink tricks, the exit record, rollback, copies, sockets, programs.
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,19 @@ void test_paths(void)
     symlinkat("loop", root, "loop");
     CHECK(bl_make_in_root(root, "/loop/x", true, &error) < 0 && error.code == ELOOP);
     CHECK(bl_make_in_root(root, "/loop", false, &error) < 0 && error.code == ELOOP);
+
+    // Longer than a path may be, as it is or with a link's text in it.
+    char longest[PATH_MAX + 64] = "/";
+    memset(longest + 1, 'x', PATH_MAX);
+    CHECK(bl_make_in_root(root, longest, true, &error) < 0 && error.code == ENAMETOOLONG);
+    char text[PATH_MAX] = "";
+    for (int i = 0; i < 30; i++)
+        strcat(text, "nowhere/");
+    symlinkat(text, root, "long");
+    strcpy(longest, "/long");
+    while (strlen(longest) < PATH_MAX - 100)
+        strcat(longest, "/y");
+    CHECK(bl_make_in_root(root, longest, true, &error) < 0 && error.code == ENAMETOOLONG);
     close(root);
 }
 

@@ -46,8 +46,9 @@ import Testing
     @Test func aClientThatPingsAThousandTimesKeepsItsConnection() async throws {
         let scratch = try ScratchDirectory("transport")
         let path = scratch.appending("grpc.sock")
-        let server = GRPCServer(transport: SocketTransport.server(path), services: [])
-        let serving = Task { try await server.serve() }
+        let loop = GRPCLoop()
+        let server = GRPCServer(transport: SocketTransport.server(path, on: loop), services: [])
+        let serving = Task { try await loop.run { try await server.serve() } }
         _ = try await server.listeningAddress
         let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .connect(unixDomainSocketPath: path.string) { channel in

@@ -1,4 +1,6 @@
 import Core
+import Dispatch
+import Glibc
 import LinuxKernel
 import Store
 import SystemPackage
@@ -86,6 +88,34 @@ import Testing
             for number in 0..<3 { try await database.deletePod(id: "p\(number)") }
             #expect(try await database.pods() == [])
             try database.close()
+        }
+    }
+
+    /// Upkeep is a task as a rule, which may come late.
+    @Test func theLogStaysWithinItsReserveWhileEveryThreadIsBusy() async throws {
+        let scratch = try ScratchDirectory("log")
+        let path = scratch.appending("meta.db")
+        let database = try Store.Database(path: path)
+        let done = DispatchSemaphore(value: 0)
+        let threads = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        for _ in 0..<threads { Task.detached { Self.wait(done) } }
+        try await withTaskExecutorPreference(OwnThread()) {
+            // The way back from here is over the pool.
+            defer { for _ in 0..<threads { done.signal() } }
+            for number in 0..<5000 { try await database.put(pod(number % 300, "\(number)"), .keeping) }
+        }
+        #expect(try Syscall.stat(FilePath("\(path)-wal")).size <= 8 << 20)
+        try database.close()
+    }
+
+    private static func wait(_ done: DispatchSemaphore) { _ = done.wait(timeout: .now() + 60) }
+
+    private final class OwnThread: TaskExecutor {
+        private let queue = DispatchQueue(label: "writer")
+
+        func enqueue(_ job: consuming ExecutorJob) {
+            let job = UnownedJob(job)
+            queue.async { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
         }
     }
 }

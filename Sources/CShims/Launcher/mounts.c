@@ -140,8 +140,8 @@ static int set_option(int context, char *option, struct bl_error *error)
 
 static int set_options(int context, const char *data, struct bl_error *error)
 {
-    cleanup_free char *copy = strdup(data);
-    if (!copy)
+    cleanup_free char *copy = data[0] ? strdup(data) : NULL;
+    if (data[0] && !copy)
         return bl_fail(error, errno, NULL, NULL);
     for (char *option = copy; option && *option;) {
         char *end = option;

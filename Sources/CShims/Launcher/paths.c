@@ -1,5 +1,6 @@
 #include "paths.h"
 
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 // EAGAIN of RESOLVE_IN_ROOT means that a rename raced with the resolution; a hostile container can cause it for ever.
 #define RACE_RETRIES 128
 #define MAX_LINKS 40 // that the kernel follows too
+#define IN_ROOT (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
 int bl_root(struct bl_launch *launch, struct bl_error *error)
 {
@@ -38,7 +40,7 @@ static int open_resolved(int root, const char *path, int flags, uint64_t resolve
 
 int bl_open_in_root(int root, const char *path, int flags, struct bl_error *error)
 {
-    int fd = open_resolved(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    int fd = open_resolved(root, path, flags, IN_ROOT);
     return fd < 0 ? bl_fail(error, errno, path, NULL) : fd;
 }
 
@@ -49,65 +51,80 @@ int bl_open_in_root_nofollow(int root, const char *path, int flags, struct bl_er
     return fd < 0 ? bl_fail(error, errno, path, errno == ELOOP ? "must be mounted on ordinary directory" : NULL) : fd;
 }
 
-// Where a component of `path` is a symlink that leads nowhere yet: the path with the link's text in its place, or NULL
-// where it is none. `length` is that of `path` up to the component's end.
-static char *follow_dangling(int parent, const char *path, size_t length, const char *component)
+// Copies of paths are on the stack: each malloc(3) of one costs a mapping of its own, which musl gives back with free(3).
+static int copy_path(char copy[PATH_MAX], const char *path, struct bl_error *error)
 {
-    char link[4096], *longer = NULL;
-    ssize_t size = readlinkat(parent, component, link, sizeof link - 1);
-    if (size <= 0)
-        return NULL;
-    link[size] = 0;
-    size_t prefix = link[0] == '/' ? 0 : length - strlen(component);
-    if (asprintf(&longer, "%.*s%s%s", (int)prefix, path, link, path + length) < 0)
-        return NULL;
-    return longer;
+    return snprintf(copy, PATH_MAX, "%s", path) < PATH_MAX ? 0 : bl_fail(error, ENAMETOOLONG, path, NULL);
 }
 
-// Makes the folder `path`, of which at least the last component is missing, from the first missing component on. The
+// Whether `name`, in the folder `parent`, is a symlink that leads nowhere yet: 1 with `longer` as the path that has the
+// link's text in its place, 0, or -1 with an error. `path` begins with `before` bytes up to the name; `rest` follows it.
+static int follow_dangling(int parent, const char *path, size_t before, const char *name, const char *rest,
+                           char longer[PATH_MAX], struct bl_error *error)
+{
+    char link[PATH_MAX];
+    ssize_t size = readlinkat(parent, name, link, sizeof link - 1);
+    if (size <= 0)
+        return 0;
+    link[size] = 0;
+    int length = snprintf(longer, PATH_MAX, "%.*s%s%s%s", link[0] == '/' ? 0 : (int)before, path, link,
+                          *rest ? "/" : "", rest);
+    return length < PATH_MAX ? 1 : bl_fail(error, ENAMETOOLONG, link, NULL);
+}
+
+// Makes the folder `wanted`, of which at least the last component is missing, from the first missing component on. The
 // kernel resolves each prefix in the root again, since a component may be a symlink or `..`.
 static int make_directories(int root, const char *wanted, int links, struct bl_error *error)
 {
-    cleanup_free char *path = strdup(wanted);
-    cleanup_close int parent = path ? bl_open_in_root(root, "/", O_PATH | O_DIRECTORY, error) : -1;
+    char path[PATH_MAX], longer[PATH_MAX];
+    if (copy_path(path, wanted, error) < 0)
+        return -1;
+    cleanup_close int parent = -1;
+    char *component = path + strlen(path);
+    // As a rule all but the last component is there.
+    do {
+        while (component > path && component[-1] == '/')
+            component--;
+        while (component > path && component[-1] != '/')
+            component--;
+        char saved = *component;
+        *component = 0;
+        parent = open_resolved(root, *path ? path : "/", O_PATH | O_DIRECTORY, IN_ROOT);
+        *component = saved;
+    } while (parent < 0 && errno == ENOENT && component > path);
     if (parent < 0)
-        return path ? -1 : bl_fail(error, errno, wanted, NULL);
-    for (char *component = path; *component;) {
-        while (*component == '/')
-            component++;
-        if (!*component)
-            break;
+        return bl_fail(error, errno, wanted, NULL);
+    while (*component) {
         char *end = strchrnul(component, '/');
+        const char *rest = *end ? end + 1 : end;
         char saved = *end;
         *end = 0;
-        int next = open_resolved(root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+        int next = open_resolved(root, path, O_PATH | O_DIRECTORY, IN_ROOT);
         if (next < 0 && errno == ENOENT && strcmp(component, "..") != 0 && strcmp(component, ".") != 0) {
-            cleanup_free char *name = strdup(component);
-            *end = saved;
-            cleanup_free char *longer = name ? follow_dangling(parent, path, (size_t)(end - path), name) : NULL;
-            if (longer)
-                return links > 0 ? make_directories(root, longer, links - 1, error)
-                                 : bl_fail(error, ELOOP, wanted, NULL);
-            *end = 0;
+            int follow = follow_dangling(parent, path, (size_t)(component - path), component, rest, longer, error);
+            if (follow != 0)
+                return follow < 0 ? -1 : links > 0 ? make_directories(root, longer, links - 1, error)
+                                                   : bl_fail(error, ELOOP, wanted, NULL);
             if (mkdirat(parent, component, 0755) < 0 && errno != EEXIST)
                 return bl_fail(error, errno, path, NULL);
-            next = open_resolved(root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+            next = open_resolved(root, path, O_PATH | O_DIRECTORY, IN_ROOT);
         }
         if (next < 0)
             return bl_fail(error, errno, path, NULL);
         bl_close(&parent);
         parent = next;
         *end = saved;
-        component = end;
+        for (component = end; *component == '/';)
+            component++;
     }
     return bl_take(&parent);
 }
 
 int bl_open_parent(int root, const char *path, bool make, char name[256], struct bl_error *error)
 {
-    cleanup_free char *copy = strdup(path);
-    if (!copy)
-        return bl_fail(error, errno, path, NULL);
+    char copy[PATH_MAX];
+    if (copy_path(copy, path, error) < 0)
+        return -1;
     size_t length = strlen(copy);
     while (length > 0 && copy[length - 1] == '/')
         copy[--length] = 0;
@@ -119,7 +136,7 @@ int bl_open_parent(int root, const char *path, bool make, char name[256], struct
     if (slash)
         *slash = 0;
     const char *folder = slash && *copy ? copy : "/";
-    int fd = open_resolved(root, folder, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    int fd = open_resolved(root, folder, O_PATH | O_DIRECTORY, IN_ROOT);
     if (fd >= 0 || errno != ENOENT || !make)
         return fd < 0 ? bl_fail(error, errno, path, NULL) : fd;
     return make_directories(root, copy, MAX_LINKS, error);
@@ -127,26 +144,26 @@ int bl_open_parent(int root, const char *path, bool make, char name[256], struct
 
 static int make_file(int root, const char *path, int links, struct bl_error *error)
 {
-    char name[256];
+    char name[256], longer[PATH_MAX];
     cleanup_close int parent = bl_open_parent(root, path, true, name, error);
     if (parent < 0)
         return -1;
     cleanup_close int made = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (made < 0 && errno != EEXIST)
         return bl_fail(error, errno, path, NULL);
-    int fd = open_resolved(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    int fd = open_resolved(root, path, O_PATH, IN_ROOT);
     if (fd >= 0 || errno != ENOENT)
         return fd < 0 ? bl_fail(error, errno, path, NULL) : fd;
-    cleanup_free char *longer = follow_dangling(parent, path, strlen(path), name);
-    if (!longer || links == 0)
-        return bl_fail(error, longer ? ELOOP : ENOENT, path, NULL);
-    return make_file(root, longer, links - 1, error);
+    int follow = follow_dangling(parent, path, strlen(path) - strlen(name), name, "", longer, error);
+    if (follow <= 0)
+        return follow < 0 ? -1 : bl_fail(error, ENOENT, path, NULL);
+    return links > 0 ? make_file(root, longer, links - 1, error) : bl_fail(error, ELOOP, path, NULL);
 }
 
 int bl_make_in_root(int root, const char *path, bool directory, struct bl_error *error)
 {
     int kind = directory ? O_DIRECTORY : 0;
-    int fd = open_resolved(root, path, O_PATH | kind, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    int fd = open_resolved(root, path, O_PATH | kind, IN_ROOT);
     if (fd >= 0) {
         struct stat status;
         if (!directory && fstat(fd, &status) == 0 && S_ISDIR(status.st_mode)) {

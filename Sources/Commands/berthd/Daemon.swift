@@ -78,7 +78,8 @@ struct Daemon {
         try await plugins?.start(engine)
         let address = FilePath(configuration.socket)
         try ListeningSocket.prepare(address)
-        let transport = SocketTransport.server(address)
+        let loop = GRPCLoop()
+        let transport = SocketTransport.server(address, on: loop)
         let streaming = try await CRIServices.streaming(
             engine: engine, address: configuration.streaming.address, port: configuration.streaming.port,
             logger: logger)
@@ -87,10 +88,12 @@ struct Daemon {
             + ContainerdServices.all(images: engine.images, version: Release.version)
         let server = GRPCServer(
             transport: transport, services: services,
-            interceptorPipeline: ContainerdServices.interceptors().map { .apply($0, to: .all) }
+            interceptorPipeline: ([loop.handlersElsewhere] + ContainerdServices.interceptors()).map {
+                .apply($0, to: .all)
+            }
                 + CRIServices.interceptors(logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await server.serve() }
+            group.addTask { try await loop.run { try await server.serve() } }
             group.addTask { try await streaming.run() }
             if let plugins { group.addTask { try await plugins.run() } }
             _ = try await transport.listeningAddress

@@ -47,7 +47,7 @@ extension ContainerRecord: FetchableRecord, PersistableRecord {
 
 extension ReadTransaction {
     public func container(id: String) throws -> ContainerRecord? {
-        try ContainerRecord.fetchOne(database, key: id)
+        try ContainerRecord.fetchOne(database, compiledOnce: "SELECT * FROM container WHERE id = ?", [id])
     }
 
     /// In order of creation.
@@ -67,7 +67,7 @@ extension WriteTransaction {
     /// - Returns: whether it existed.
     @discardableResult
     public func deleteContainer(id: String) throws -> Bool {
-        try ContainerRecord.deleteOne(database, key: id)
+        try database.change(compiledOnce: "DELETE FROM container WHERE id = ?", [id]) > 0
     }
 }
 

@@ -31,7 +31,9 @@ extension ContentRecord: FetchableRecord, PersistableRecord {
 
 extension ReadTransaction {
     public func content(_ digest: Digest, namespace: String) throws -> ContentRecord? {
-        try ContentRecord.fetchOne(database, key: ["namespace": namespace, "digest": digest.description])
+        try ContentRecord.fetchOne(
+            database, compiledOnce: "SELECT * FROM content WHERE namespace = ? AND digest = ?",
+            [namespace, digest.description])
     }
 
     /// By digest; of all namespaces where `namespace` is nil.
@@ -43,7 +45,8 @@ extension ReadTransaction {
 
     /// Whether any namespace has a record of the blob.
     public func isContentKnown(_ digest: Digest) throws -> Bool {
-        try !ContentRecord.filter(Column("digest") == digest.description).isEmpty(database)
+        try Int.fetchOne(
+            database, compiledOnce: "SELECT 1 FROM content WHERE digest = ? LIMIT 1", [digest.description]) != nil
     }
 }
 

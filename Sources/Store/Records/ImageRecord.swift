@@ -37,7 +37,8 @@ extension ImageRecord: FetchableRecord, PersistableRecord {
 
 extension ReadTransaction {
     public func image(_ name: String, namespace: String) throws -> ImageRecord? {
-        try ImageRecord.fetchOne(database, key: ["namespace": namespace, "name": name])
+        try ImageRecord.fetchOne(
+            database, compiledOnce: "SELECT * FROM image WHERE namespace = ? AND name = ?", [namespace, name])
     }
 
     /// By name; of all namespaces where `namespace` is nil.

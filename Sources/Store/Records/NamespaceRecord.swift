@@ -51,7 +51,7 @@ extension WriteTransaction {
 
     /// A namespace comes into being with the first thing in it, as in containerd.
     func ensureNamespace(_ name: String) throws {
-        try database.execute(
-            sql: "INSERT INTO namespace (name, labels) VALUES (?, '{}') ON CONFLICT DO NOTHING", arguments: [name])
+        try database.change(
+            compiledOnce: "INSERT INTO namespace (name, labels) VALUES (?, '{}') ON CONFLICT DO NOTHING", [name])
     }
 }

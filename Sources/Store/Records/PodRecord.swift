@@ -42,7 +42,7 @@ extension PodRecord: FetchableRecord, PersistableRecord {
 
 extension ReadTransaction {
     public func pod(id: String) throws -> PodRecord? {
-        try PodRecord.fetchOne(database, key: id)
+        try PodRecord.fetchOne(database, compiledOnce: "SELECT * FROM pod WHERE id = ?", [id])
     }
 
     /// In order of creation.
@@ -62,7 +62,7 @@ extension WriteTransaction {
     /// - Returns: whether it existed.
     @discardableResult
     public func deletePod(id: String) throws -> Bool {
-        try PodRecord.deleteOne(database, key: id)
+        try database.change(compiledOnce: "DELETE FROM pod WHERE id = ?", [id]) > 0
     }
 }
 

@@ -77,11 +77,12 @@ extension ReadTransaction {
 
     public func snapshot(_ key: String, snapshotter: String, namespace: String) throws -> SnapshotRecord? {
         try SnapshotRecord.fetchOne(
-            database, key: ["namespace": namespace, "snapshotter": snapshotter, "key": key])
+            database, compiledOnce: "SELECT * FROM snapshot WHERE namespace = ? AND snapshotter = ? AND key = ?",
+            [namespace, snapshotter, key])
     }
 
     public func snapshot(id: Int64) throws -> SnapshotRecord? {
-        try SnapshotRecord.fetchOne(database, key: id)
+        try SnapshotRecord.fetchOne(database, compiledOnce: "SELECT * FROM snapshot WHERE id = ?", [id])
     }
 
     /// In order of creation; of all namespaces or snapshotters where those are nil.
@@ -124,10 +125,10 @@ extension WriteTransaction {
     public func nextSnapshotIDs(_ count: Int64 = 1) throws -> ClosedRange<Int64> {
         let last = try Int64.fetchOne(
             database,
-            sql: """
+            compiledOnce: """
                 INSERT INTO counter (name, value) VALUES ('snapshot', :count)
                 ON CONFLICT (name) DO UPDATE SET value = value + :count RETURNING value
-                """, arguments: ["count": count])
+                """, ["count": count])
         guard let last else { throw BerthError(.internal, "the snapshot counter has no value") }
         return last - count + 1...last
     }
@@ -155,6 +156,6 @@ extension WriteTransaction {
     /// - Returns: whether it existed.
     @discardableResult
     public func deleteSnapshot(id: Int64) throws -> Bool {
-        try SnapshotRecord.deleteOne(database, key: id)
+        try database.change(compiledOnce: "DELETE FROM snapshot WHERE id = ?", [id]) > 0
     }
 }
