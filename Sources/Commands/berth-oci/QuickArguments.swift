@@ -4,7 +4,8 @@ internal import OCIRuntime
 /// all else that happens before a container is made. What is not plain goes to ArgumentParser, which is the one that
 /// complains.
 struct QuickArguments {
-    private(set) var values: [String: String] = [:]
+    /// A dictionary would cost more than all else here: it has the runtime look for `String`'s conformance to `Hashable`.
+    private var values: [(name: String, value: String)] = []
     private(set) var flags: [String] = []
     private(set) var positional: [String] = []
 
@@ -30,32 +31,34 @@ struct QuickArguments {
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             if parts.count == 1, let name = find(parts[0], in: known) {
                 flags.append(name)
-            } else if let name = find(parts[0], in: options), values[name] == nil {
+            } else if let name = find(parts[0], in: options), value(name) == nil {
                 guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst(), !value.hasPrefix("-") else {
                     return nil
                 }
-                values[name] = value
+                values.append((name, value))
             } else {
                 return nil
             }
         }
     }
 
+    private func value(_ name: String) -> String? { values.first { $0.name == name }?.value }
+
     static let bundleOptions = ["b:bundle", "console-socket", "pid-file", "pidfd-socket", "preserve-fds"]
     static let bundleFlags = ["no-pivot", "no-new-keyring"]
 
     var bundle: BundleRequest? {
         var options = RunOptions()
-        if let count = values["preserve-fds"] {
+        if let count = value("preserve-fds") {
             guard let count = Int(count), (0...1024).contains(count) else { return nil }
             options.preservedDescriptors = count
         }
-        options.consoleSocket = values["console-socket"].map { GlobalOptions.absolute($0) }
-        options.pidFile = values["pid-file"].map { GlobalOptions.absolute($0) }
-        options.pidfdSocket = values["pidfd-socket"].map { GlobalOptions.absolute($0) }
+        options.consoleSocket = value("console-socket").map { GlobalOptions.absolute($0) }
+        options.pidFile = value("pid-file").map { GlobalOptions.absolute($0) }
+        options.pidfdSocket = value("pidfd-socket").map { GlobalOptions.absolute($0) }
         options.noPivot = flags.contains("no-pivot")
         options.noNewKeyring = flags.contains("no-new-keyring")
-        return BundleRequest(path: GlobalOptions.absolute(values["bundle"] ?? "."), options: options)
+        return BundleRequest(path: GlobalOptions.absolute(value("bundle") ?? "."), options: options)
     }
 
     /// The one argument, an ID.

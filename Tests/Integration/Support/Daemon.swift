@@ -4,7 +4,8 @@ internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 internal import LinuxKernel
 internal import Networking
-internal import SystemPackage
+internal import Synchronization
+import SystemPackage
 internal import TestSupport
 
 /// A berthd of the test's own. Its directories, socket, bridge and cgroup parent have names of their own, so that several
@@ -46,8 +47,11 @@ actor Daemon {
         }
     }
 
+    /// Those of daemons that run at once differ, also mostly those of two test runs.
+    private static let subnets = Atomic<Int>(.random(in: 0..<250))
+
     private init(settings: @Sendable (ScratchDirectory) throws -> String) async throws {
-        subnet = "10.231.\(UInt8.random(in: 1...250)).0/24"
+        subnet = "10.231.\(Self.subnets.add(1, ordering: .relaxed).newValue % 250 + 1).0/24"
         mark = "it\(Identifier.random().prefix(8))"
         scratch = try ScratchDirectory(mark)
         try scratch.file(
