@@ -24,6 +24,7 @@ extension Target.Dependency {
     static let http = product(name: "AsyncHTTPClient", package: "async-http-client")
     static let nio = product(name: "NIOCore", package: "swift-nio")
     static let nioEmbedded = product(name: "NIOEmbedded", package: "swift-nio")
+    static let http2 = product(name: "NIOHTTP2", package: "swift-nio-http2")
     static let nioPosix = product(name: "NIOPosix", package: "swift-nio")
     static let tls = product(name: "NIOSSL", package: "swift-nio-ssl")
     static let crypto = product(name: "Crypto", package: "swift-crypto")
@@ -97,7 +98,7 @@ let targets: [Target] = [
     // Plugins of the Node Resource Interface, over ttrpc.
     library("NRI", ["Engine", "OCISpec", "LinuxKernel", "Core", "NRIAPI", .protobuf, .system, .log]),
     // gRPC on unix sockets, for servers and clients.
-    library("SocketTransport", ["Core", .grpc, .grpcTransport, .nio, .nioPosix, .system]),
+    library("SocketTransport", ["Core", .grpc, .grpcTransport, .nio, .nioPosix, .http2, .system]),
     // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
     library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
     library(
@@ -156,7 +157,7 @@ let targets: [Target] = [
             .protobuf, .system, .log,
         ], exclude: ["plugin.py"], swiftSettings: settings),
     tests("Streaming", ["Core", .log]),
-    tests("SocketTransport", [.grpc, .nio, .nioPosix, .nioEmbedded, .system]),
+    tests("SocketTransport", [.grpc, .grpcTransport, .nio, .nioPosix, .nioEmbedded, .system]),
     tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
     tests(
         "ContainerdServer",
@@ -214,6 +215,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.0"),

@@ -64,7 +64,7 @@ extension PluginHost {
         return try await withThrowingTaskGroup(of: NRIRegisterPluginRequest.self) { group in
             group.addTask { try await registration.value() }
             group.addTask {
-                try await Task.sleep(for: limit)
+                try await Pause.wait(for: limit)
                 throw BerthError(.deadlineExceeded, "it did not register within \(limit)")
             }
             defer { group.cancelAll() }

@@ -19,7 +19,10 @@ public enum SocketTransport {
             address: .unixDomainSocket(path: address.string), transportSecurity: .plaintext,
             config: .defaults {
                 $0.rpc.maxRequestPayloadSize = maximumRequest
-                $0.channelDebuggingCallbacks.onAcceptTCPConnection = { answerPings(on: $0, preface: 24) }
+                $0.channelDebuggingCallbacks.onAcceptTCPConnection = {
+                    put(PingAnswerer(preface: 24), in: $0)
+                }
+                $0.channelDebuggingCallbacks.onAcceptHTTP2Stream = { put(DeadlineRemover(), in: $0) }
             }, eventLoopGroup: loop.group)
     }
 
@@ -37,14 +40,17 @@ public enum SocketTransport {
             target: .unixDomainSocket(path: path, authority: "localhost"), transportSecurity: .plaintext,
             config: .defaults {
                 $0.backoff.max = longestPause
-                $0.channelDebuggingCallbacks.onCreateTCPConnection = { answerPings(on: $0, preface: 0) }
+                $0.channelDebuggingCallbacks.onCreateTCPConnection = { put(PingAnswerer(preface: 0), in: $0) }
             },
             serviceConfig: serviceConfig, eventLoopGroup: loop?.group ?? .singletonMultiThreadedEventLoopGroup)
     }
 
-    private static func answerPings(on channel: any Channel, preface: Int) -> EventLoopFuture<Void> {
+    /// Before all that gRPC has put there.
+    private static func put(
+        _ handler: @Sendable @autoclosure @escaping () -> any ChannelHandler, in channel: any Channel
+    ) -> EventLoopFuture<Void> {
         channel.eventLoop.submit {
-            try channel.pipeline.syncOperations.addHandler(PingAnswerer(preface: preface), position: .first)
+            try channel.pipeline.syncOperations.addHandler(handler(), position: .first)
         }
     }
 

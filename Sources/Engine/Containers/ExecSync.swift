@@ -40,7 +40,7 @@ extension Engine {
             }
             if let timeout {
                 group.addTask {
-                    try await Task.sleep(for: timeout)
+                    try await Pause.wait(for: timeout)
                     return .timedOut
                 }
             }

@@ -1,3 +1,4 @@
+internal import Core
 internal import Synchronization
 
 /// An event that happens once; who waits before is woken by it, who comes later does not wait.
@@ -56,7 +57,7 @@ final class Latch: Sendable {
         return await withTaskGroup(of: Bool.self) { group in
             group.addTask { (try? await self.wait()) != nil }
             group.addTask {
-                try? await Task.sleep(for: limit)
+                try? await Pause.wait(for: limit)
                 return false
             }
             let first = await group.next() ?? false

@@ -115,7 +115,7 @@ private enum LoopbackSocket {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await body() }
             group.addTask {
-                try await Task.sleep(for: limit)
+                try await Pause.wait(for: limit)
                 throw Errno.timedOut
             }
             defer { group.cancelAll() }

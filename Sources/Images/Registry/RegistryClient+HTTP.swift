@@ -61,7 +61,7 @@ extension RegistryClient {
         try await withThrowingTaskGroup(of: Result?.self) { group in
             group.addTask { try await body() }
             group.addTask {
-                try await Task.sleep(for: limit)
+                try await Pause.wait(for: limit)
                 return nil
             }
             defer { group.cancelAll() }

@@ -59,7 +59,7 @@ final class PluginConnection: Sendable {
             bytes = try await withThrowingTaskGroup(of: [UInt8].self) { group in
                 group.addTask { try await self.exchange(method, payload, timeout: timeout) }
                 group.addTask {
-                    try await Task.sleep(for: timeout)
+                    try await Pause.wait(for: timeout)
                     throw CallFailure.timedOut(timeout)
                 }
                 defer { group.cancelAll() }

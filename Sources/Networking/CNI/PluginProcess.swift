@@ -54,7 +54,7 @@ struct PluginProcess: Sendable {
             }
             group.addTask {
                 do {
-                    try await Task.sleep(for: limit)
+                    try await Pause.wait(for: limit)
                     return .timedOut
                 } catch { return nil }
             }

@@ -62,7 +62,7 @@ final class MultiplexedConnection: Sendable {
         await writing
         if lingers {
             let patience = Task {
-                try await Task.sleep(for: Self.lingering)
+                try await Pause.wait(for: Self.lingering)
                 close()
             }
             await waitForClose()

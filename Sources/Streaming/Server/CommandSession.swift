@@ -19,7 +19,7 @@ struct CommandSession: Sendable {
         if command.stderr { wanted.insert(.stderr) }
         if command.tty, version.canResize { wanted.insert(.resize) }
         let timeout = Task {
-            try await Task.sleep(for: openingTimeout)
+            try await Pause.wait(for: openingTimeout)
             connection.close()
         }
         defer { timeout.cancel() }

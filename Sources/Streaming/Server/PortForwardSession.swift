@@ -77,7 +77,7 @@ struct PortForwardSession: Sendable {
     /// The client's own end, so that nothing is kept of the stream then; whoever sends none is reset.
     private func drain(_ stream: MultiplexedStream) async {
         let patience = Task {
-            try await Task.sleep(for: .seconds(10))
+            try await Pause.wait(for: .seconds(10))
             stream.reset()
         }
         _ = try? await stream.read()
