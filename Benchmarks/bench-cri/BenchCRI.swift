@@ -39,3 +39,13 @@ struct Target: ParsableArguments {
         }
     }
 }
+
+/// Of standard input, on a thread that has nothing else to do: the connection is to be heard meanwhile.
+func waitForLine() async {
+    await withCheckedContinuation { continuation in
+        Thread.detachNewThread {
+            _ = readLine()
+            continuation.resume()
+        }
+    }
+}

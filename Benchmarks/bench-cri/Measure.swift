@@ -45,7 +45,7 @@ struct Measure: AsyncParsableCommand {
         // hack/bench weighs the processes while the pods run: it writes a line when it is done.
         print("holding")
         fflush(nil)
-        _ = readLine()
+        await waitForLine()
         let doomed = held
         try await inParallel(doomed.count, workers: 8) { try await pods.remove(doomed[$0]) }
         return result

@@ -51,8 +51,13 @@ enum ProcessFacts {
         (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     }
 
+    /// To the end: a file of /proc has no size, and Foundation's own ways to read a whole file stop after the first read of one.
     private static func lines(_ path: String) -> [Substring] {
-        ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n")
+        guard let file = FileHandle(forReadingAtPath: path) else { return [] }
+        defer { try? file.close() }
+        var bytes = Data()
+        while let piece = try? file.read(upToCount: 1 << 16), !piece.isEmpty { bytes += piece }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
 
     private static func field(_ name: String, of pid: Int32) -> Int {

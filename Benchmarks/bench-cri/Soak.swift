@@ -45,7 +45,7 @@ struct Soak: AsyncParsableCommand {
         if hold {
             print("holding")
             fflush(nil)
-            _ = readLine()
+            await waitForLine()
         }
         try await inParallel(held.count, workers: workers) { try await runtime.remove(held[$0]) }
         after = try await settledCounts()

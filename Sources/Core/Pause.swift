@@ -1,10 +1,12 @@
-internal import Dispatch
+internal import Glibc
+internal import HeapModule
 internal import Synchronization
 
 /// Waiting that leaves nothing behind where its task is cancelled.
 ///
 /// The timer of `Task.sleep` stays until its time, with 1.5 KiB, also where its task has ended long before: as the limit of
-/// what is mostly done in milliseconds, it would make each call cost that for as long as the limit is.
+/// what is mostly done in milliseconds, it would make each call cost that for as long as the limit is. One of Dispatch goes
+/// at once, and wakes two threads for its coming and its going.
 public enum Pause {
     /// - Throws: `CancellationError`, as soon as the task is cancelled.
     public static func wait(for duration: Duration) async throws {
@@ -21,40 +23,127 @@ public enum Pause {
 private final class PendingPause: Sendable {
     private enum State {
         case new
-        case waiting(any DispatchSourceTimer, UnsafeContinuation<Void, Never>)
+        case waiting(UnsafeContinuation<Void, Never>)
         case ended
     }
 
+    private static let count = Atomic<UInt64>(0)
+
+    let id = count.add(1, ordering: .relaxed).newValue
     private let state = Mutex(State.new)
 
     func begin(_ duration: Duration, _ continuation: UnsafeContinuation<Void, Never>) {
+        // First, so that whoever ends it takes it out again.
+        PauseThread.shared.add(self, for: duration)
         let isWaiting = state.withLock { state in
             guard case .new = state else { return false }
-            let timer = DispatchSource.makeTimerSource()
-            timer.setEventHandler { self.end() }
-            timer.schedule(deadline: .now() + Self.interval(duration))
-            state = .waiting(timer, continuation)
-            timer.activate()
+            state = .waiting(continuation)
             return true
         }
-        if !isWaiting { continuation.resume() }
+        guard !isWaiting else { return }
+        PauseThread.shared.remove(self)
+        continuation.resume()
     }
 
-    /// By the timer or by cancellation, whichever comes first.
+    /// By time or by cancellation, whichever comes first.
     func end() {
         let continuation: UnsafeContinuation<Void, Never>? = state.withLock { state in
             defer { state = .ended }
-            guard case .waiting(let timer, let continuation) = state else { return nil }
-            timer.cancel()
+            guard case .waiting(let continuation) = state else { return nil }
             return continuation
         }
+        PauseThread.shared.remove(self)
         continuation?.resume()
     }
+}
 
-    private static func interval(_ duration: Duration) -> DispatchTimeInterval {
+/// One thread of the process, that sleeps until the earliest pause ends.
+private final class PauseThread: @unchecked Sendable {
+    static let shared = PauseThread()
+
+    private struct Due: Comparable {
+        /// Nanoseconds of `CLOCK_MONOTONIC`.
+        var time: UInt64
+        var pause: UInt64
+
+        static func < (left: Self, right: Self) -> Bool { left.time < right.time }
+    }
+
+    // What follows is under the lock.
+    private var pauses: [UInt64: PendingPause] = [:]
+    /// Those that were taken out are left in it until their time, or until they are the most of it.
+    private var order = Heap<Due>()
+    private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let isEarlier = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    private init() {
+        pthread_mutex_init(lock, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(isEarlier, &attributes)
+        var thread = pthread_t()
+        let result = pthread_create(
+            &thread, nil,
+            { argument in
+                if let argument { Unmanaged<PauseThread>.fromOpaque(argument).takeUnretainedValue().run() }
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        precondition(result == 0, "no thread for pauses: error \(result)")
+        pthread_detach(thread)
+    }
+
+    func add(_ pause: PendingPause, for duration: Duration) {
+        let due = Due(time: Self.now + Self.nanoseconds(duration), pause: pause.id)
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        pauses[due.pause] = pause
+        if order.min.map({ due < $0 }) ?? true { pthread_cond_signal(isEarlier) }
+        order.insert(due)
+    }
+
+    func remove(_ pause: PendingPause) {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        pauses[pause.id] = nil
+        if order.count > 2 * pauses.count + 64 { order = Heap(order.unordered.filter { pauses[$0.pause] != nil }) }
+    }
+
+    private func run() {
+        while true {
+            for pause in takeDue() { pause.end() }
+        }
+    }
+
+    /// Sleeps until the earliest may be due.
+    private func takeDue() -> [PendingPause] {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        if let next = order.min {
+            var time = timespec(tv_sec: Int(next.time / 1_000_000_000), tv_nsec: Int(next.time % 1_000_000_000))
+            if next.time > Self.now { pthread_cond_timedwait(isEarlier, lock, &time) }
+        } else {
+            pthread_cond_wait(isEarlier, lock)
+        }
+        var due: [PendingPause] = []
+        let now = Self.now
+        while let first = order.min, first.time <= now {
+            order.removeMin()
+            if let pause = pauses.removeValue(forKey: first.pause) { due.append(pause) }
+        }
+        return due
+    }
+
+    private static var now: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
+    /// At most about 146 years.
+    private static func nanoseconds(_ duration: Duration) -> UInt64 {
         let (seconds, attoseconds) = duration.components
-        let (nanoseconds, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return isTooLong || nanoseconds > Int64.max / 2
-            ? .never : .nanoseconds(Int(nanoseconds + attoseconds / 1_000_000_000))
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        return UInt64(min(seconds, Int64.max / 2_000_000_000)) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
     }
 }
