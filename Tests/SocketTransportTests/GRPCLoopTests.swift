@@ -32,7 +32,9 @@ struct GRPCLoopTests {
     /// A client that gives up resets its stream: the deadline itself does not come to the handler, and need not.
     @Test func aCallWhoseDeadlineHasPassedIsCancelled() async throws {
         let service = PatientService()
-        try await Self.withServer(service) { _ in [] } _: { client in
+        try await Self.withServer(service) { _ in
+            []
+        } _: { client in
             var options = CallOptions.defaults
             options.timeout = .milliseconds(100)
             let error = await #expect(throws: RPCError.self) {
