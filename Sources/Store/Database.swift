@@ -123,7 +123,7 @@ public final class Database: Sendable {
                 others == 0 && durability == .processDeath
                 ? try writeHere(body)
                 : try await pool.writeWithoutTransaction { try self.transaction($0, durability, body) }
-            await keepUpWhereDue()
+            await keepUpWhereDue(after: purpose)
             return value
         } catch {
             throw Self.translate(error, path: path, doing: "write")
@@ -148,15 +148,18 @@ public final class Database: Sendable {
             value = try body(WriteTransaction(database))
             return .commit
         }
+        // It is committed: what fails from here on is no failure of it.
+        try? reserve.count(database)
         guard let value else { throw BerthError(.internal, "a write transaction ended without a value") }
         return value
     }
 
-    private func keepUpWhereDue() async {
+    private func keepUpWhereDue(after purpose: Purpose) async {
         let pages = log.pages.load(ordering: .relaxed)
-        // Where every thread is busy, a task comes late; and the log may not outgrow its reserve.
-        if pages >= LogSize.limit { return await keepUp() }
-        guard pages >= LogSize.due || !reserve.isThere,
+        // Where every thread is busy, a task comes late; and the log may not outgrow its reserve, nor what is new that of the
+        // database.
+        if pages >= LogSize.limit || purpose == .adding && reserve.isUsedUp { return await keepUp() }
+        guard pages >= LogSize.due || reserve.isHalfUsed || !reserve.isThere,
             log.isKept.exchange(false, ordering: .acquiringAndReleasing)
         else { return }
         Task {

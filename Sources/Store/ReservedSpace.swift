@@ -19,12 +19,23 @@ final class ReservedSpace: Sendable {
 
     private let path: FilePath
     private let hasLog = Mutex(false)
+    /// Pages of the database that hold nothing, as the last write has left them.
+    private let free = Atomic<Int>(pages)
 
     init(_ path: FilePath) {
         self.path = path
     }
 
     var isThere: Bool { hasLog.withLock { $0 } }
+    var isHalfUsed: Bool { free.load(ordering: .relaxed) < Self.pages / 2 }
+    /// What comes next would make the database longer in its log alone, whose pages find no place on a disk that is full by then.
+    var isUsedUp: Bool { free.load(ordering: .relaxed) < Self.pages / 8 }
+
+    /// To be called by each write, in its transaction or after it.
+    func count(_ database: GRDB.Database) throws {
+        let count = try Int.fetchOne(database, compiledOnce: "PRAGMA freelist_count", [])
+        free.store(count ?? 0, ordering: .relaxed)
+    }
 
     /// Takes what is missing where there is room; where that fails the database is as good without. On the connection that
     /// writes, outside of a transaction.
@@ -46,8 +57,9 @@ final class ReservedSpace: Sendable {
 
     /// Pages of a table that is written to the file and dropped again: their blocks stay.
     private func takePages(_ database: GRDB.Database) throws {
-        let free = try Int.fetchOne(database, sql: "PRAGMA freelist_count") ?? 0
-        guard free < Self.pages else { return }
+        try count(database)
+        guard free.load(ordering: .relaxed) < Self.pages else { return }
+        defer { try? count(database) }
         let size = (try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 4096) * Self.pages
         try database.execute(sql: "DROP TABLE IF EXISTS reserve")
         try database.execute(sql: "CREATE TABLE reserve AS SELECT zeroblob(\(size)) AS blank")
