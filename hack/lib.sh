@@ -99,3 +99,17 @@ download_swift() {
     export PATH="$home/usr/bin:$PATH"
     swift_is_new_enough || die "$home/usr/bin/swift does not run"
 }
+
+# end_cgroups NAME: kills what runs in the cgroups of that name at the top of each hierarchy, and removes them.
+end_cgroups() {
+    local top tries
+    for top in /sys/fs/cgroup/$1 /sys/fs/cgroup/*/$1; do
+        [ -d "$top" ] || continue
+        find "$top" -name cgroup.procs -exec cat {} + | sort -u | xargs -r kill -9 2> /dev/null || true
+        for tries in $(seq 50); do
+            find "$top" -depth -type d -exec rmdir {} + 2> /dev/null || true
+            [ -d "$top" ] || break
+            sleep 0.1
+        done
+    done
+}
