@@ -9,7 +9,9 @@ internal import Testing
             let shown = try await podman.start(["--rm"], "sh", "-c", "echo out; echo err >&2; exit 3")
             #expect(shown.code == 3)
             #expect(shown.standardOutput == "out\n")
-            #expect(shown.standardError == "err\n")
+            // The runtime's own warnings go to the stderr that conmon gives it; podman shows them where it attaches early.
+            let lines = shown.standardError.split(separator: "\n").filter { !$0.contains("level=warning") }
+            #expect(lines == ["err"])
             let terminal = try await podman.start(["--rm", "--tty"], "tty")
             #expect(terminal.standardOutput == "/dev/pts/0\r\n", "\(terminal)")
             let missing = try await podman.start(["--rm"], "/no/such/program")
