@@ -19,7 +19,6 @@ extension Target.Dependency {
     static let grpc = product(name: "GRPCCore", package: "grpc-swift-2")
     static let grpcProtobuf = product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
     static let grpcTransport = product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport")
-    static let heap = product(name: "HeapModule", package: "swift-collections")
     static let database = product(name: "GRDB", package: "GRDB.swift")
     static let databaseLibrary = product(name: "GRDBSQLite", package: "GRDB.swift")
     static let http = product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -73,7 +72,7 @@ let targets: [Target] = [
     library("CRIAPI", [.protobuf, .grpc, .grpcProtobuf]),
     library("ContainerdAPI", [.protobuf, .grpc, .grpcProtobuf]),
 
-    library("Core", [.log, .system, .heap]),
+    library("Core", [.log, .system]),
     library("LinuxKernel", ["Core", "CKernel", .system, .log]),
     library("OCISpec", ["Core"]),
     library(
@@ -214,7 +213,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),

@@ -1,5 +1,4 @@
 internal import Glibc
-internal import HeapModule
 internal import Synchronization
 
 /// Waiting that leaves nothing behind where its task is cancelled.
@@ -10,6 +9,7 @@ internal import Synchronization
 public enum Pause {
     /// - Throws: `CancellationError`, as soon as the task is cancelled.
     public static func wait(for duration: Duration) async throws {
+        guard PauseThread.shared.isThere else { return try await Task.sleep(for: duration) }
         let pending = PendingPause()
         await withTaskCancellationHandler {
             await withUnsafeContinuation { pending.begin(duration, $0) }
@@ -61,18 +61,19 @@ private final class PendingPause: Sendable {
 private final class PauseThread: @unchecked Sendable {
     static let shared = PauseThread()
 
-    private struct Due: Comparable {
+    /// Not where the process may have no more threads.
+    private(set) var isThere = false
+
+    private struct Due {
         /// Nanoseconds of `CLOCK_MONOTONIC`.
         var time: UInt64
         var pause: UInt64
-
-        static func < (left: Self, right: Self) -> Bool { left.time < right.time }
     }
 
     // What follows is under the lock.
     private var pauses: [UInt64: PendingPause] = [:]
-    /// Those that were taken out are left in it until their time, or until they are the most of it.
-    private var order = Heap<Due>()
+    /// By time. Those that were taken out are left in it until then, or until they are the most of it.
+    private var order: [Due] = []
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let isEarlier = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
@@ -89,8 +90,8 @@ private final class PauseThread: @unchecked Sendable {
                 if let argument { Unmanaged<PauseThread>.fromOpaque(argument).takeUnretainedValue().run() }
                 return nil
             }, Unmanaged.passRetained(self).toOpaque())
-        precondition(result == 0, "no thread for pauses: error \(result)")
-        pthread_detach(thread)
+        isThere = result == 0
+        if isThere { pthread_detach(thread) }
     }
 
     func add(_ pause: PendingPause, for duration: Duration) {
@@ -98,15 +99,18 @@ private final class PauseThread: @unchecked Sendable {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         pauses[due.pause] = pause
-        if order.min.map({ due < $0 }) ?? true { pthread_cond_signal(isEarlier) }
-        order.insert(due)
+        // Limits are of few lengths: the newest mostly ends last, or nearly so.
+        var index = order.count
+        while index > 0, order[index - 1].time > due.time { index -= 1 }
+        order.insert(due, at: index)
+        if index == 0 { pthread_cond_signal(isEarlier) }
     }
 
     func remove(_ pause: PendingPause) {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         pauses[pause.id] = nil
-        if order.count > 2 * pauses.count + 64 { order = Heap(order.unordered.filter { pauses[$0.pause] != nil }) }
+        if order.count > 2 * pauses.count + 64 { order.removeAll { pauses[$0.pause] == nil } }
     }
 
     private func run() {
@@ -119,19 +123,16 @@ private final class PauseThread: @unchecked Sendable {
     private func takeDue() -> [PendingPause] {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        if let next = order.min {
+        if let next = order.first {
             var time = timespec(tv_sec: Int(next.time / 1_000_000_000), tv_nsec: Int(next.time % 1_000_000_000))
             if next.time > Self.now { pthread_cond_timedwait(isEarlier, lock, &time) }
         } else {
             pthread_cond_wait(isEarlier, lock)
         }
-        var due: [PendingPause] = []
         let now = Self.now
-        while let first = order.min, first.time <= now {
-            order.removeMin()
-            if let pause = pauses.removeValue(forKey: first.pause) { due.append(pause) }
-        }
-        return due
+        let due = order.prefix { $0.time <= now }
+        order.removeFirst(due.count)
+        return due.compactMap { pauses.removeValue(forKey: $0.pause) }
     }
 
     private static var now: UInt64 {
