@@ -23,6 +23,8 @@ public final class Engine: Sendable {
     let driver: CgroupDriver
     let host: SpecHost
     let compiler: PlanCompiler
+    /// `nil` where this process may not mount: containers begin with a copy of the host's mounts there.
+    let baseMounts: BaseMounts?
     let plugins: any LifecyclePlugins
     let programs: [String: OCIRuntimeProgram]
     /// What restores checkpoints in pods of our own runtime; `nil` where none are, or it is not installed.
@@ -75,6 +77,7 @@ public final class Engine: Sendable {
         restorer = await Self.findRestorer(launcher, configuration)
         checkpoints = CheckpointLayout(root: configuration.root)
         compiler = PlanCompiler(facts: facts)
+        baseMounts = try? await BaseMounts(over: layout.root)
         try await recover()
     }
 

@@ -77,6 +77,12 @@ extension Syscall {
         try check(target.withPlatformString { berth_umount2($0, flags.rawValue) })
     }
 
+    /// pivot_root(2) of the calling thread's mount namespace.
+    public static func pivotRoot(_ root: FilePath, old: FilePath) throws(Errno) {
+        try check(
+            root.withPlatformString { root in old.withPlatformString { berth_pivot_root(root, $0) } })
+    }
+
     /// open_tree(2), close-on-exec. With `clone` the result is a detached copy of the mount.
     public static func openTree(
         _ path: FilePath, in directory: FileDescriptor = currentDirectory, clone: Bool, recursive: Bool = false

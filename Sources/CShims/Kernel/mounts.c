@@ -10,6 +10,8 @@ int berth_mount(const char *source, const char *target, const char *type, uint64
 
 int berth_umount2(const char *target, int flags) { return (int)checked(umount2(target, flags)); }
 
+int berth_pivot_root(const char *root, const char *old) { return (int)checked(syscall(SYS_pivot_root, root, old)); }
+
 int berth_open_tree(int directory, const char *path, unsigned flags) {
     return (int)checked(syscall(SYS_open_tree, directory, path, flags));
 }

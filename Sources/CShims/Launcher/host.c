@@ -33,6 +33,12 @@ static int prepare_step(const bl_step *step, int *fd, struct bl_error *error)
             *fd = open(path, O_RDONLY | O_CLOEXEC);
         }
         break;
+    case BL_ACTION(OPEN_ROOT):
+        path = step->open_root->base_mounts;
+        if (!path[0])
+            return 0;
+        *fd = open(path, O_RDONLY | O_CLOEXEC);
+        break;
     case BL_ACTION(WAIT_FOR_START):
         path = step->wait_for_start->fifo;
         if (!path[0])

@@ -20,7 +20,8 @@ struct bl_launch {
     uint32_t step; // index of the step that runs
     bool is_child;
 
-    // Descriptors of steps that are opened by the host before anything runs; -1 where there is none.
+    // Descriptors of steps that are opened by the host before anything runs, or before its mounts are left; -1 where there
+    // is none.
     int *prepared;
     int host_proc; // the host's /proc, O_PATH: reachable whatever is mounted, joined or pivoted later
     int root;      // the container's root, O_PATH; -1 until it is opened
@@ -151,6 +152,9 @@ BL_STEP(bl_step_mount, Mount);
 BL_STEP(bl_step_set_mount_attributes, SetMountAttributes);
 BL_STEP(bl_step_set_propagation, SetPropagation);
 BL_STEP(bl_step_bind_mount, BindMount);
+// Child, in the host's mount namespace: opens the source of the bind `launch->step` for when it runs.
+int bl_open_bind_source(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, uint64_t propagation,
+                        struct bl_error *error);
 // Host: the mount of a bind's source, attached nowhere yet, with its id mappings.
 int bl_open_tree_for_child(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error);
 BL_STEP(bl_step_mask_path, MaskPath);

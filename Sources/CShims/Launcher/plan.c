@@ -121,6 +121,10 @@ static int check_step(const bl_plan *plan, size_t index, bool *cloned, bool *wai
             return bl_fail(error, EPROTO, NULL, "step %u waits for a monitor, and the plan has none", number);
         *waits = true;
         break;
+    case BL_ACTION(OPEN_ROOT):
+        if (step->open_root->base_mounts[0] && step->place != BL_PLACE_CHILD)
+            return bl_fail(error, EPROTO, NULL, "step %u: the launcher stays in the host's mount namespace", number);
+        break;
     case BL_ACTION(EXEC):
     case BL_ACTION(HOLD):
         if (step->place != BL_PLACE_CHILD || !last || step->optional)

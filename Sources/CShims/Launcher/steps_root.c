@@ -27,8 +27,55 @@ static int make_mount_private(int folder)
     return -1;
 }
 
+// What later binds take from the host, which is out of reach when their turn comes.
+static int open_bind_sources(struct bl_launch *launch, uint64_t propagation, struct bl_error *error)
+{
+    const uint32_t own = launch->step;
+    for (uint32_t i = own + 1; i < launch->plan->n_steps; i++) {
+        const bl_step *step = launch->plan->steps[i];
+        if (step->action_case != BL_ACTION(BIND_MOUNT) ||
+            step->bind_mount->opener != BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD)
+            continue;
+        launch->step = i; // the one that fails
+        if (bl_open_bind_source(launch, step->bind_mount, propagation, error) < 0 && !step->optional)
+            return -1;
+    }
+    launch->step = own;
+    return 0;
+}
+
+// From the host's mount namespace to one that began as a copy of `action->base_mounts`.
+static int open_root_in_base(struct bl_launch *launch, const Berth__Launch__V1__OpenRoot *action, struct bl_error *error)
+{
+    const Berth__Launch__V1__Mount *made = action->filesystem;
+    cleanup_close int tree = made ? bl_make_filesystem(made->type, made->source, made->data, made->flags, error)
+                                  : bl_clone_tree(AT_FDCWD, action->path, true, error);
+    if (tree < 0)
+        return -1;
+    if (action->propagation && !made &&
+        bl_set_attributes(tree, action->path, 0, 0, action->propagation, -1, action->propagation & MS_REC, error) < 0)
+        return -1;
+    if (open_bind_sources(launch, action->propagation, error) < 0)
+        return -1;
+    // A copy, in which what is mounted is this process's alone.
+    if (setns(launch->prepared[launch->step], CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
+        return bl_fail(error, errno, action->base_mounts, "enter the mount namespace");
+    cleanup_close int place = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (place < 0)
+        return bl_fail(error, errno, "/", NULL);
+    if (bl_attach(tree, place, action->path, error) < 0)
+        return -1;
+    if (action->readonly && bl_set_attributes(tree, action->path, MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) < 0)
+        return -1;
+    bl_close(&launch->root);
+    launch->root = bl_take(&tree);
+    return 0;
+}
+
 int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoot *action, struct bl_error *error)
 {
+    if (action->base_mounts[0])
+        return open_root_in_base(launch, action, error);
     if (action->plain) {
         int folder = open(action->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (folder < 0)

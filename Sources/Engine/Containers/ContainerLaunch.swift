@@ -117,6 +117,7 @@ extension Engine {
         options.monitor = MonitorOptions(
             socket: layout.monitorSocket(of: container.id), exitPath: layout.exitRecord(of: container.id))
         options.stdio = stdio(of: container)
+        options.baseMounts = baseMounts?.path
         let cgroup = ContainerCgroup(host: facts.cgroups, path: container.cgroup, unit: unit(of: container.cgroup))
         options.cgroupSurvey = cgroup.survey()
         let plan = try compiler.compile(spec, options: options)

@@ -958,9 +958,27 @@ public nonisolated struct Berth_Launch_V1_OpenRoot: Sendable {
   /// Opened as it is, without a mount of its own: the process shares the mount namespace of its caller.
   public var plain: Bool = false
 
+  /// A file of a mount namespace that has the host's /proc and /dev, and little else. The process, which is in the host's
+  /// till here, opens the root and what the `bind_mount` steps after this take from the host, with `propagation` set on
+  /// each; it enters that namespace and makes its own as a copy of it, with the root at /. Empty: the process has its own
+  /// already, a copy of the host's.
+  public var baseMounts: String = String()
+
+  /// With `base_mounts`: the root's filesystem, in place of what is at `path`; its `target` says nothing.
+  public var filesystem: Berth_Launch_V1_Mount {
+    get {_filesystem ?? Berth_Launch_V1_Mount()}
+    set {_filesystem = newValue}
+  }
+  /// Returns true if `filesystem` has been explicitly set.
+  public var hasFilesystem: Bool {self._filesystem != nil}
+  /// Clears the value of `filesystem`. Subsequent reads from it will return its default value.
+  public mutating func clearFilesystem() {self._filesystem = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _filesystem: Berth_Launch_V1_Mount? = nil
 }
 
 /// A new filesystem. `target` is a path of the container.
@@ -4074,7 +4092,7 @@ nonisolated extension Berth_Launch_V1_PinNamespace: SwiftProtobuf.Message, Swift
 
 nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".OpenRoot"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}propagation\0\u{1}readonly\0\u{1}plain\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}propagation\0\u{1}readonly\0\u{1}plain\0\u{3}base_mounts\0\u{1}filesystem\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4086,12 +4104,18 @@ nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProt
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.propagation) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.readonly) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.plain) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.baseMounts) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._filesystem) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.path.isEmpty {
       try visitor.visitSingularStringField(value: self.path, fieldNumber: 1)
     }
@@ -4104,6 +4128,12 @@ nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProt
     if self.plain != false {
       try visitor.visitSingularBoolField(value: self.plain, fieldNumber: 4)
     }
+    if !self.baseMounts.isEmpty {
+      try visitor.visitSingularStringField(value: self.baseMounts, fieldNumber: 5)
+    }
+    try { if let v = self._filesystem {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4112,6 +4142,8 @@ nonisolated extension Berth_Launch_V1_OpenRoot: SwiftProtobuf.Message, SwiftProt
     if lhs.propagation != rhs.propagation {return false}
     if lhs.readonly != rhs.readonly {return false}
     if lhs.plain != rhs.plain {return false}
+    if lhs.baseMounts != rhs.baseMounts {return false}
+    if lhs._filesystem != rhs._filesystem {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -10,6 +10,9 @@ public struct CompileOptions: Sendable {
     public var rootfs: FilePath?
     /// Mounted on the root's path in the container's own mount namespace, so that the host never sees it.
     public var overlay: OverlayRoot?
+    /// A file of `BaseMounts`, of which the container's mount namespace is a copy where its configuration allows that;
+    /// `nil`: it is one of the host's.
+    public var baseMounts: FilePath?
     public var monitor: MonitorOptions?
     /// `nil`: the process has the launcher's own stdin, stdout and stderr.
     public var stdio: StdioOptions?

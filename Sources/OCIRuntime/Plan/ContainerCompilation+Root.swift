@@ -23,6 +23,18 @@ extension ContainerCompilation {
         if linux.rootfsPropagation.map({ !$0.isEmpty && !$0.hasPrefix("r") }) ?? false {
             propagation.insert(.recursive)
         }
+        if let base = baseMounts {
+            steps.child(
+                "mount the root in a mount namespace without the host's",
+                .openRoot(
+                    .with {
+                        $0.path = rootfs.string
+                        $0.baseMounts = base.string
+                        $0.propagation = propagation.rawValue
+                        if let overlay = options.overlay { $0.filesystem = filesystem(overlay) }
+                    }))
+            return
+        }
         if let overlay = options.overlay {
             mountOverlay(overlay, propagation)
             propagation = []
@@ -34,6 +46,25 @@ extension ContainerCompilation {
                     $0.path = rootfs.string
                     $0.propagation = propagation.rawValue
                 }))
+    }
+
+    /// The mount namespace that the container's is a copy of, if it is not the host's: where nothing that is done before
+    /// its root is entered needs the host's mounts, but for what is opened beforehand.
+    var baseMounts: FilePath? {
+        guard let base = options.baseMounts, namespaces.new.contains(.mount), !namespaces.isNewOrJoined(.user),
+            !options.noPivot, spec.hooks?.createContainer?.isEmpty ?? true,
+            linux.rootfsPropagation.map({ !$0.hasSuffix("shared") }) ?? true
+        else { return nil }
+        let binds = (spec.mounts ?? []).filter { $0.type == "bind" || MountOptions($0.options ?? []).isBind }
+        // Each is a descriptor of the process till it is mounted.
+        guard binds.count <= 64 else { return nil }
+        let areOutside = binds.allSatisfy { bind in
+            let source = options.bundle.pushing(FilePath(bind.source ?? ""))
+            return !source.lexicallyNormalized().starts(with: rootfs)
+        }
+        // A value of fsconfig(2) has at most 255 bytes.
+        let canMount = facts.takesLayersSingly || (options.overlay.map { lowerLayers($0).utf8.count <= 255 } ?? true)
+        return areOutside && canMount ? base : nil
     }
 
     private mutating func mountOverlay(_ overlay: OverlayRoot, _ propagation: MountFlags) {
@@ -53,21 +84,25 @@ extension ContainerCompilation {
                         $0.propagation = MountFlags.private.rawValue
                     }))
         }
-        var data = [
-            "lowerdir=" + overlay.lower.map { escape($0) }.joined(separator: ":"),
-            "upperdir=" + escape(overlay.upper), "workdir=" + escape(overlay.work),
+        steps.child("mount overlay at \(rootfs)", .mount(filesystem(overlay)))
+    }
+
+    private func filesystem(_ overlay: OverlayRoot) -> Berth_Launch_V1_Mount {
+        let directories = [
+            "lowerdir=" + lowerLayers(overlay), "upperdir=" + escape(overlay.upper),
+            "workdir=" + escape(overlay.work),
         ]
-        data += overlay.options
-        steps.child(
-            "mount overlay at \(rootfs)",
-            .mount(
-                .with {
-                    $0.type = "overlay"
-                    $0.source = "overlay"
-                    $0.target = rootfs.string
-                    $0.data = data.joined(separator: ",")
-                    $0.onHost = true
-                }))
+        return .with {
+            $0.type = "overlay"
+            $0.source = "overlay"
+            $0.target = rootfs.string
+            $0.data = (directories + overlay.options).joined(separator: ",")
+            $0.onHost = true
+        }
+    }
+
+    private func lowerLayers(_ overlay: OverlayRoot) -> String {
+        overlay.lower.map { escape($0) }.joined(separator: ":")
     }
 
     /// Overlayfs takes commas and colons in a path behind a backslash.

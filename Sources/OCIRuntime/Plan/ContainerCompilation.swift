@@ -101,6 +101,7 @@ struct ContainerCompilation {
         }
         let joins = namespaces.joinedByCloner(asRoot: facts.effectiveUserID == 0)
         var flags = namespaces.new.subtracting(.cgroup)
+        if baseMounts != nil { flags.remove(.mount) }
         // The child makes these after it has joined the user namespace, so that they belong to it.
         if namespaces.joinsUser { flags.formIntersection([.pid, .time]) }
         if setsTimeOffsets { flags.remove(.time) }

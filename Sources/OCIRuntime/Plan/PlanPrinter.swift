@@ -100,7 +100,8 @@ public enum PlanPrinter {
                 "open_tree",
                 [
                     ("path", a.path), ("propagation", MountFlags(rawValue: a.propagation).names),
-                    ("readonly", a.readonly ? "yes" : ""), ("plain", a.plain ? "yes" : ""),
+                    ("readonly", a.readonly ? "yes" : ""), ("plain", a.plain ? "yes" : ""), ("base", a.baseMounts),
+                    ("type", a.filesystem.type), ("data", a.filesystem.data),
                 ])
         case .mount(let a):
             call(

@@ -48,7 +48,7 @@ internal import Testing
         try expect(try compile(spec), isGolden: "cgroup-binds")
     }
 
-    @Test func aContainerOfAPodWithMonitorAndOverlay() throws {
+    private func podContainer() -> RuntimeSpec {
         var spec = Specifications.small(["sh", "-c", "exit 0"])
         spec.linux?.namespaces = [
             .init(type: "mount"), .init(type: "pid"), .init(type: "cgroup"),
@@ -65,14 +65,58 @@ internal import Testing
             .init(
                 destination: "/etc/hosts", type: "bind", source: "/run/pod/hosts", options: ["rbind", "rprivate", "ro"])
         )
-        let plan = try compile(spec) {
-            $0.start = .onMonitorRequest(programMayBeMissing: false)
-            $0.rootfs = "/run/box/rootfs"
-            $0.overlay = OverlayRoot(lower: ["/s/2/fs", "/s/1:a/fs"], upper: "/s/3/fs", work: "/s/3/work")
-            $0.monitor = MonitorOptions(socket: "/run/box/monitor.sock", exitPath: "/run/box/exit.pb")
-            $0.stdio = StdioOptions(stdin: true, stdinOnce: true, logPath: "/var/log/box.log")
+        return spec
+    }
+
+    private func ofAPod(_ options: inout CompileOptions) {
+        options.start = .onMonitorRequest(programMayBeMissing: false)
+        options.rootfs = "/run/box/rootfs"
+        options.overlay = OverlayRoot(lower: ["/s/2/fs", "/s/1:a/fs"], upper: "/s/3/fs", work: "/s/3/work")
+        options.monitor = MonitorOptions(socket: "/run/box/monitor.sock", exitPath: "/run/box/exit.pb")
+        options.stdio = StdioOptions(stdin: true, stdinOnce: true, logPath: "/var/log/box.log")
+    }
+
+    @Test func aContainerOfAPodWithMonitorAndOverlay() throws {
+        try expect(try compile(podContainer(), ofAPod), isGolden: "pod-container")
+    }
+
+    @Test func aContainerOfAPodWithBaseMounts() throws {
+        let plan = try compile(podContainer()) {
+            ofAPod(&$0)
+            $0.baseMounts = "/proc/1/fd/9"
         }
-        try expect(plan, isGolden: "pod-container")
+        try expect(plan, isGolden: "pod-container-base")
+    }
+
+    @Test(arguments: [
+        "a user namespace", "a createContainer hook", "shared mounts", "a bind out of the root", "many binds",
+        "many layers before Linux 6.8",
+    ])
+    func theHostsMountsAreCopiedWhereTheyAreNeeded(_ reason: String) throws {
+        var spec = podContainer()
+        var facts = Hosts.hybrid
+        switch reason {
+        case "a user namespace":
+            spec.linux?.namespaces?.append(.init(type: "user"))
+            spec.linux?.uidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
+            spec.linux?.gidMappings = [.init(containerID: 0, hostID: 100_000, size: 65536)]
+        case "a createContainer hook":
+            spec.hooks = .init()
+            spec.hooks?.createContainer = [.init(path: "/bin/hook")]
+        case "shared mounts": spec.linux?.rootfsPropagation = "rshared"
+        case "a bind out of the root":
+            spec.mounts?.append(.init(destination: "/b", type: "bind", source: "/run/box/rootfs/a", options: ["bind"]))
+        case "many binds":
+            spec.mounts? += (0..<64).map { .init(destination: "/b\($0)", type: "bind", source: "/a", options: ["bind"]) }
+        default: facts.takesLayersSingly = false
+        }
+        let plan = try compile(spec, on: facts) {
+            ofAPod(&$0)
+            $0.baseMounts = "/proc/1/fd/9"
+            if reason.hasPrefix("many layers") { $0.overlay?.lower = (0..<40).map { FilePath("/snapshots/\($0)") } }
+        }
+        #expect(!plan.steps.contains { $0.openRoot.baseMounts != "" })
+        #expect(plan.steps.contains { $0.clone.flags & UInt64(NamespaceTypes.mount.rawValue) != 0 })
     }
 
     @Test func aUserNamespace() throws {

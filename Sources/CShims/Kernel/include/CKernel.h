@@ -45,6 +45,7 @@ int berth_loop_attach(int backing, int *number);
 int berth_mount(const char *_Nullable source, const char *target, const char *_Nullable type, uint64_t flags,
                 const char *_Nullable data);
 int berth_umount2(const char *target, int flags);
+int berth_pivot_root(const char *root, const char *old);
 int berth_open_tree(int directory, const char *path, unsigned flags);
 int berth_move_mount(int from, const char *from_path, int to, const char *to_path, unsigned flags);
 int berth_mount_setattr(int directory, const char *path, unsigned flags, uint64_t set, uint64_t clear,

@@ -5575,7 +5575,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__pin_namespace__descriptor =
   (ProtobufCMessageInit) berth__launch__v1__pin_namespace__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__open_root__field_descriptors[4] =
+static const ProtobufCFieldDescriptor berth__launch__v1__open_root__field_descriptors[6] =
 {
   {
     "path",
@@ -5625,8 +5625,34 @@ static const ProtobufCFieldDescriptor berth__launch__v1__open_root__field_descri
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "base_mounts",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__OpenRoot, base_mounts),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "filesystem",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__OpenRoot, filesystem),
+    &berth__launch__v1__mount__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__open_root__field_indices_by_name[] = {
+  4,   /* field[4] = base_mounts */
+  5,   /* field[5] = filesystem */
   0,   /* field[0] = path */
   3,   /* field[3] = plain */
   1,   /* field[1] = propagation */
@@ -5635,7 +5661,7 @@ static const unsigned berth__launch__v1__open_root__field_indices_by_name[] = {
 static const ProtobufCIntRange berth__launch__v1__open_root__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__open_root__descriptor =
 {
@@ -5645,7 +5671,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__open_root__descriptor =
   "Berth__Launch__V1__OpenRoot",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__OpenRoot),
-  4,
+  6,
   berth__launch__v1__open_root__field_descriptors,
   berth__launch__v1__open_root__field_indices_by_name,
   1,  berth__launch__v1__open_root__number_ranges,

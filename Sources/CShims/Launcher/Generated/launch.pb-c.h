@@ -654,10 +654,21 @@ struct  Berth__Launch__V1__OpenRoot
    * Opened as it is, without a mount of its own: the process shares the mount namespace of its caller.
    */
   protobuf_c_boolean plain;
+  /*
+   * A file of a mount namespace that has the host's /proc and /dev, and little else. The process, which is in the host's
+   * till here, opens the root and what the `bind_mount` steps after this take from the host, with `propagation` set on
+   * each; it enters that namespace and makes its own as a copy of it, with the root at /. Empty: the process has its own
+   * already, a copy of the host's.
+   */
+  char *base_mounts;
+  /*
+   * With `base_mounts`: the root's filesystem, in place of what is at `path`; its `target` says nothing.
+   */
+  Berth__Launch__V1__Mount *filesystem;
 };
 #define BERTH__LAUNCH__V1__OPEN_ROOT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__open_root__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, (char *)protobuf_c_empty_string, NULL }
 
 
 /*

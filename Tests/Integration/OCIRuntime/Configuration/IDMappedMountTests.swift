@@ -27,4 +27,13 @@ internal import Testing
             #expect(made.standardOutput == "0 0\n", "\(made)")
         }
     }
+
+    @Test(arguments: RuntimeUnderTest.knowing(.idMappedMounts))
+    func whatAContainerMountsInThemStaysInside(_ kind: RuntimeUnderTest) async throws {
+        let mappings = #"[{"containerID": 0, "hostID": 1000, "size": 10}]"#
+        try await OCIFixture.with(kind) { fixture in
+            try await fixture.expectMountsStayInside(
+                ".", bind: "{\"uidMappings\": \(mappings), \"gidMappings\": \(mappings)}")
+        }
+    }
 }

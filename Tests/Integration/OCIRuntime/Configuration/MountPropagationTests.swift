@@ -1,6 +1,7 @@
+internal import LinuxKernel
 internal import Testing
 
-/// The propagation options of a mount: what is mounted on the host while the container runs.
+/// The propagation of a mount: what is mounted on the host while the container runs, and by the container.
 @Suite struct OCIMountPropagationTests {
     @Test(arguments: RuntimeUnderTest.allCases)
     func slavesSeeTheHostsLaterMountsAndPrivateOnesDoNot(_ kind: RuntimeUnderTest) async throws {
@@ -24,5 +25,43 @@ internal import Testing
                 """)
             #expect(output.shown == ["rslave", "master", "rshared", "shared", "master"], "\(output)")
         }
+    }
+
+    static let waysToBind = [
+        "by a container of the host's users": ".",
+        "by one of a user namespace": """
+            .linux.namespaces += [{"type": "user"}]
+            | .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 65536}]
+            | .linux.gidMappings = .linux.uidMappings
+            """,
+    ]
+
+    @Test(arguments: RuntimeUnderTest.allCases, waysToBind.keys.sorted())
+    func whatAContainerMountsInABindStaysInside(_ kind: RuntimeUnderTest, _ way: String) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            let change = try #require(Self.waysToBind[way])
+            try await fixture.expectMountsStayInside(change, bind: "{}")
+        }
+    }
+}
+
+extension OCIFixture {
+    /// Binds a shared mount of the host, and mounts a tmpfs in it as the container's root.
+    ///
+    /// - Parameter bind: more of the bind's fields, as JSON.
+    func expectMountsStayInside(_ change: String, bind: String) async throws {
+        let data = try scratch.directory("data").string
+        try await Program.system("mount").check("-t", "tmpfs", "tmpfs", data)
+        try await Program.system("mount").check("--make-shared", data)
+        try scratch.directory("data/inner")
+        let output = try await shell(
+            "mount -t tmpfs tmpfs /data/inner && touch /data/inner/file && ls /data/inner",
+            """
+            \(change) | .process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])
+            | .mounts += [{"destination": "/data", "type": "bind", "source": "\(data)", "options": ["rbind"]} + \(bind)]
+            """)
+        #expect(output.shown == ["file"], "\(output)")
+        #expect(try Files.list(scratch.appending("data/inner")) == [])
+        #expect(try !MountTable.read().contains { $0.target == data + "/inner" })
     }
 }
