@@ -58,7 +58,8 @@ static int open_root_in_base(struct bl_launch *launch, const Berth__Launch__V1__
     if (open_bind_sources(launch, action->propagation, error) < 0)
         return -1;
     // A copy, in which what is mounted is this process's alone.
-    if (setns(launch->prepared[launch->step], CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
+    cleanup_close int base = bl_take(&launch->prepared[launch->step]);
+    if (setns(base, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
         return bl_fail(error, errno, action->base_mounts, "enter the mount namespace");
     cleanup_close int place = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (place < 0)

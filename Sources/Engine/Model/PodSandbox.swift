@@ -40,6 +40,17 @@ public struct PodSandbox: Codable, Sendable {
     public var addresses: [String] {
         (network?.addresses ?? []).map { "\($0.address)" }
     }
+
+    /// - Throws: `BerthError` (`failedPrecondition`) where it is not ready, with what it is.
+    func checkReady() throws {
+        let reason: String
+        switch state {
+        case .ready: return
+        case .creating, .removing: reason = state.name
+        case .notReady(_, let why): reason = why
+        }
+        throw BerthError(.failedPrecondition, "pod sandbox \"\(id)\" is not ready: \(reason)")
+    }
 }
 
 /// Where a pod stands.

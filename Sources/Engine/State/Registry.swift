@@ -77,9 +77,7 @@ final class Registry: Sendable {
             guard let pod = state.pods[container.podID] else {
                 throw BerthError.notFound("pod sandbox", container.podID)
             }
-            guard pod.state.isReady else {
-                throw BerthError(.failedPrecondition, "pod sandbox \"\(pod.id)\" is \(pod.state.name), not ready")
-            }
+            try pod.checkReady()
             state.containers[container.id] = container
         }
     }

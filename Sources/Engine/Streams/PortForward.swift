@@ -7,9 +7,7 @@ extension Engine {
     /// The ID of a pod that is ready, for a stream that comes later.
     public func readyPodSandbox(_ id: String) throws -> PodSandbox {
         let pod = try podSandbox(id)
-        guard pod.state.isReady else {
-            throw BerthError(.failedPrecondition, "pod sandbox \"\(pod.id)\" is \(pod.state.name), not ready")
-        }
+        try pod.checkReady()
         return pod
     }
 

@@ -117,6 +117,7 @@ import Testing
                 try await fixture.engine.createContainer(fixture.containerConfig("true"), in: pod)
             }
             #expect(error.code == .failedPrecondition)
+            #expect(error.description == "pod sandbox \"\(pod)\" is not ready: stopped")
         }
     }
 }

@@ -107,7 +107,9 @@ internal import Testing
         case "a bind out of the root":
             spec.mounts?.append(.init(destination: "/b", type: "bind", source: "/run/box/rootfs/a", options: ["bind"]))
         case "many binds":
-            spec.mounts? += (0..<64).map { .init(destination: "/b\($0)", type: "bind", source: "/a", options: ["bind"]) }
+            spec.mounts? += (0..<64).map {
+                .init(destination: "/b\($0)", type: "bind", source: "/a", options: ["bind"])
+            }
         default: facts.takesLayersSingly = false
         }
         let plan = try compile(spec, on: facts) {

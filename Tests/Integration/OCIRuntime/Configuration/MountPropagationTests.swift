@@ -29,11 +29,10 @@ internal import Testing
 
     static let waysToBind = [
         "by a container of the host's users": ".",
-        "by one of a user namespace": """
-            .linux.namespaces += [{"type": "user"}]
-            | .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 65536}]
-            | .linux.gidMappings = .linux.uidMappings
-            """,
+        "by one of a user namespace": #"""
+        .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 65536}] | .linux.gidMappings = .linux.uidMappings
+        | .linux.namespaces += [{"type": "user"}]
+        """#,
     ]
 
     @Test(arguments: RuntimeUnderTest.allCases, waysToBind.keys.sorted())
