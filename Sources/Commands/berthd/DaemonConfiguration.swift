@@ -71,7 +71,7 @@ struct DaemonConfiguration {
         /// By registry: where to ask first.
         var mirrors: [String: [String]] = [:]
         /// Directories of `HOST/hosts.toml`.
-        var hostsDirectories = ["/etc/berth/certs.d", "/etc/containerd/certs.d"]
+        var hostsDirectories = RegistryClient.Configuration.usualHostsDirectories
         /// What `docker login` leaves; empty for none.
         var logins = ""
         var pinned: [String] = []

@@ -17,6 +17,8 @@ public final class RegistryClient: Sendable {
         /// Directories with a `hosts.toml` for each registry, as containerd's certs.d; the first that has one counts. Before
         /// `mirrors`, which serve where there is none.
         public var hostsDirectories: [FilePath] = []
+        /// Where they are by custom: ours, and containerd's.
+        public static let usualHostsDirectories = ["/etc/berth/certs.d", "/etc/containerd/certs.d"]
         /// How hosts are reached; by default as the environment says.
         public var proxies = ProxySettings(environment: ProcessEnvironment.current)
         /// Bytes of a blob that are sent at a time; `nil` for all at once. Some registries refuse large requests.

@@ -130,6 +130,24 @@ extension TestRegistry {
         }
     }
 
+    /// /etc is the test's own, in a mount namespace of its own.
+    @Test(arguments: ["/etc/berth/certs.d", "/etc/containerd/certs.d"])
+    func mirrorsAreFoundInTheUsualPlaces(_ directory: String) async throws {
+        let scratch = try ScratchDirectory("usual")
+        try await TestRegistry.with(scratch) { registry in
+            _ = try await registry.pushBusybox(scratch)
+            let hosts = #"[host."http://127.0.0.1:\#(registry.port)"]"#
+            let script = """
+                mount -t tmpfs tmpfs /etc && mkdir -p \(directory)/mirrored.test
+                echo '\(hosts)' > \(directory)/mirrored.test/hosts.toml
+                exec \(Program.folder.appending("berth-ctr")) registry tags mirrored.test/library/box
+                """
+            let output = try await Program.system("unshare").run(
+                "--mount", "--propagation", "private", "sh", "-c", script)
+            #expect(output.standardOutput == "1\n", "\(output)")
+        }
+    }
+
     private func status(_ daemon: Daemon, _ image: String) async throws -> Runtime_V1_Image {
         try await daemon.images { try await $0.imageStatus(.with { $0.image = .with { $0.image = image } }).image }
     }

@@ -20,8 +20,11 @@ struct RegistryOptions: ParsableArguments {
             "Registry user and password (default: as logged in by docker or podman)", valueName: "user[:password]"))
     var user: String?
 
-    @Option(help: ArgumentHelp("Directory of HOST/hosts.toml", valueName: "directory"))
-    var hostsDir = "/etc/containerd/certs.d"
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp(
+            "Directory of HOST/hosts.toml; of several the first that has the host counts", valueName: "directory"))
+    var hostsDir = RegistryClient.Configuration.usualHostsDirectories
 
     @Option(help: ArgumentHelp("Send blobs in chunks of so many MiB", valueName: "MiB"))
     var uploadChunk: Int64?
@@ -40,7 +43,7 @@ struct RegistryOptions: ParsableArguments {
         var configuration = RegistryClient.Configuration()
         if plainHttp { configuration.plainHTTP = [reference.domain] }
         if skipVerify { configuration.insecureTLS = [reference.domain] }
-        configuration.hostsDirectories = [FilePath(hostsDir)]
+        configuration.hostsDirectories = hostsDir.map { FilePath($0) }
         configuration.uploadChunk = uploadChunk.map { $0 << 20 }
         let client = RegistryClient(configuration: configuration)
         let outcome: Swift.Result<Result, any Error>
