@@ -958,7 +958,7 @@ public nonisolated struct Berth_Launch_V1_OpenRoot: Sendable {
   /// Opened as it is, without a mount of its own: the process shares the mount namespace of its caller.
   public var plain: Bool = false
 
-  /// A file of a mount namespace that has the host's /proc and /dev, and little else. The process, which is in the host's
+  /// A file of a mount namespace that has the host's /proc, /sys and /dev, and little else. The process, which is in the host's
   /// till here, opens the root and what the `bind_mount` steps after this take from the host, with `propagation` set on
   /// each; it enters that namespace and makes its own as a copy of it, with the root at /. Empty: the process has its own
   /// already, a copy of the host's.

@@ -2,7 +2,7 @@ internal import Core
 public import LinuxKernel
 public import SystemPackage
 
-/// A mount namespace with the host's /proc and /dev and nothing else, for those of containers to begin as copies of.
+/// A mount namespace with the host's /proc, /sys and /dev and nothing else, for those of containers to begin as copies of.
 ///
 /// A copy of the host's takes time for each mount that the host has, three or four of which are each pod's, and has all of
 /// them until the container's root is entered. This one lives as long as the object; on the host nothing of it is seen.
@@ -25,7 +25,8 @@ public final class BaseMounts: Sendable {
         try Syscall.mount(
             source: "tmpfs", target: folder, type: "tmpfs", flags: [.noSUID, .noDevices, .noExec],
             data: "mode=0555,size=64k")
-        for (name, flags) in [("proc", MountFlags.bind), ("dev", [.bind, .recursive])] {
+        // In a user namespace a procfs or a sysfs can be mounted only where there is one already that hides nothing.
+        for (name, flags) in [("proc", MountFlags.bind), ("sys", .bind), ("dev", [.bind, .recursive])] {
             try Files.makeDirectories(folder.appending(name), mode: 0o555)
             try Syscall.mount(source: "/\(name)", target: folder.appending(name), type: nil, flags: flags)
         }

@@ -655,7 +655,7 @@ struct  Berth__Launch__V1__OpenRoot
    */
   protobuf_c_boolean plain;
   /*
-   * A file of a mount namespace that has the host's /proc and /dev, and little else. The process, which is in the host's
+   * A file of a mount namespace that has the host's /proc, /sys and /dev, and little else. The process, which is in the host's
    * till here, opens the root and what the `bind_mount` steps after this take from the host, with `propagation` set on
    * each; it enters that namespace and makes its own as a copy of it, with the root at /. Empty: the process has its own
    * already, a copy of the host's.
