@@ -55,9 +55,7 @@ private struct Conversation {
             }
         case .ended(let stream): framing.end(stream)
         // Comes only where the answer to the end was not written yet: in one piece, but not in many.
-        case .reset(let stream) where events.contains(.ended(stream: stream)),
-            .accepted(let stream) where events.contains(.ended(stream: stream)):
-            return
+        case .reset(let stream) where events.contains(.ended(stream: stream)): return
         default: break
         }
         events.append(event)

@@ -83,6 +83,18 @@ import Testing
                 == hex("80 03 00 03  00 00 00 08  00 00 00 05  00 00 00 02     RST_STREAM 5, INVALID_STREAM"))
     }
 
+    @Test func aStreamEndsOnceAndIsNotAcceptedByWhoOpenedIt() throws {
+        let compressor = HeaderCompressor()
+        func block() throws -> [UInt8] { try compressor.compress(SPDYHeaderBlock.encode([:])) }
+        let frames: [SPDYFrame] = [
+            .openStream(id: 1, block: try block(), end: true), .reply(id: 1, block: try block(), end: true),
+            .headers(id: 1, block: try block(), end: true),
+        ]
+        var server = SPDYFraming(isServer: true)
+        let events = try server.receive(frames.flatMap(\.encoded))
+        #expect(events == [.opened(stream: 1, headers: [:]), .ended(stream: 1)])
+    }
+
     @Test(arguments: [
         "80 02 00 01  00 00 00 00                                        version 2",
         "80 03 00 01  00 01 00 01                                        a control frame over the bound",

@@ -104,7 +104,9 @@ struct SPDYFraming: Framing {
         if end { endRemote(id, &events) }
     }
 
+    /// A FIN may come in a frame of headers after the one that ended the stream.
     private mutating func endRemote(_ id: UInt32, _ events: inout [FramingEvent]) {
+        guard streams[id]?.remoteEnded == false else { return }
         events.append(.ended(stream: id))
         streams[id]?.remoteEnded = true
         forgetIfOver(id)
@@ -135,12 +137,13 @@ struct SPDYFraming: Framing {
             if end { endRemote(id, &events) }
         case .reply(let id, let block, let end):
             _ = try decompressor.decompress(block)
-            guard streams[id] != nil else { return }
+            // The peer has nothing to answer where it opened the stream itself.
+            guard streams[id] != nil, id % 2 == (isServer ? 0 : 1) else { return }
             events.append(.accepted(stream: id))
             if end { endRemote(id, &events) }
         case .headers(let id, let block, let end):
             _ = try decompressor.decompress(block)
-            if end, streams[id] != nil { endRemote(id, &events) }
+            if end { endRemote(id, &events) }
         case .reset(let id, _):
             if streams.removeValue(forKey: id) != nil { events.append(.reset(stream: id)) }
         case .settings(let values):
