@@ -109,7 +109,7 @@ public final class Engine: Sendable {
     // MARK: What is there
 
     public func podSandboxes(_ filter: PodFilter = PodFilter()) -> [PodSandbox] {
-        registry.pods().filter { $0.state != .creating && filter.matches($0) }
+        registry.pods { $0.state != .creating && filter.matches($0) }
     }
 
     /// - Parameter id: an ID or the start of one.
@@ -120,7 +120,7 @@ public final class Engine: Sendable {
     }
 
     public func containers(_ filter: ContainerFilter = ContainerFilter()) -> [Container] {
-        registry.containers().filter { $0.state != .creating && filter.matches($0) }
+        registry.containers { $0.state != .creating && filter.matches($0) }
     }
 
     /// - Parameter id: an ID or the start of one.

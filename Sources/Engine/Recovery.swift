@@ -34,8 +34,8 @@ extension Engine {
     }
 
     private var halfMade: Set<String> {
-        Set(registry.pods().filter { $0.state == .creating }.map(\.id)).union(
-            registry.containers().filter { $0.state == .creating }.map(\.id))
+        Set(registry.pods { $0.state == .creating }.map(\.id)).union(
+            registry.containers { $0.state == .creating }.map(\.id))
     }
 
     /// Fills the registry.
@@ -235,7 +235,7 @@ extension Engine {
             removeStranger(layout.pod(id))
         }
         do {
-            let kept = registry.pods().filter { $0.state.isReady }.map(\.id)
+            let kept = registry.pods { $0.state.isReady }.map(\.id)
             try await network.collectGarbage(keeping: unread.union(kept))
         } catch {
             logger.warning("could not collect garbage of the network", metadata: ["error": "\(error)"])

@@ -33,7 +33,7 @@ extension Engine {
 
     /// Beside everything else: a plugin may take its time for each of many pods.
     func checkNetworks() {
-        let pods = registry.pods().filter { $0.state.isReady && !$0.hasHostNetwork }
+        let pods = registry.pods { $0.state.isReady && !$0.hasHostNetwork }
         guard !pods.isEmpty else { return }
         Task { [weak self] in
             await withTaskGroup(of: Void.self) { group in

@@ -27,7 +27,7 @@ extension Engine {
 
     /// A pod of this name that could not be made, nor taken apart at that time, gives its name up to the next attempt.
     private func removeFailedAttempt(_ config: PodSandboxConfig) async throws {
-        guard let existing = registry.pod(named: config.metadata.reservedName), existing.isFailedAttempt else { return }
+        guard let existing = registry.pod(named: config.metadata), existing.isFailedAttempt else { return }
         do {
             try await removePodSandbox(existing.id)
         } catch {
@@ -37,7 +37,7 @@ extension Engine {
     }
 
     private func existingPod(_ config: PodSandboxConfig) throws -> String? {
-        guard let existing = registry.pod(named: config.metadata.reservedName) else { return nil }
+        guard let existing = registry.pod(named: config.metadata) else { return nil }
         guard existing.state.isReady, existing.config == config else {
             throw BerthError(
                 .alreadyExists,
