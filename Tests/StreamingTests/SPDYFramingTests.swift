@@ -83,6 +83,18 @@ import Testing
                 == hex("80 03 00 03  00 00 00 08  00 00 00 05  00 00 00 02     RST_STREAM 5, INVALID_STREAM"))
     }
 
+    @Test func aClientThatCountsWindowsKeepsToTheServersFromItsFirstByte() throws {
+        var client = SPDYFraming(isServer: false)
+        var server = SPDYFraming(isServer: true)
+        let stream = try client.open([:])
+        _ = try server.receive(client.takeOutput())
+        #expect(try client.receive(server.takeOutput()) == [.accepted(stream: stream)])
+        let bytes = [UInt8](repeating: 0, count: 2 * SPDYFraming.defaultWindow)
+        var sent = 0
+        while sent < bytes.count, client.canSend(on: stream) { sent += client.send(bytes[sent...], on: stream) }
+        #expect(sent == SPDYFraming.defaultWindow)
+    }
+
     @Test func aStreamEndsOnceAndIsNotAcceptedByWhoOpenedIt() throws {
         let compressor = HeaderCompressor()
         func block() throws -> [UInt8] { try compressor.compress(SPDYHeaderBlock.encode([:])) }

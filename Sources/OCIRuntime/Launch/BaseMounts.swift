@@ -1,5 +1,5 @@
 internal import Core
-public import LinuxKernel
+internal import LinuxKernel
 public import SystemPackage
 
 /// A mount namespace with the host's /proc, /sys and /dev and nothing else, for those of containers to begin as copies of.

@@ -40,10 +40,12 @@ struct SPDYFraming: Framing {
     init(isServer: Bool) {
         self.isServer = isServer
         nextStream = isServer ? 2 : 1
-        // Tells the other end that windows are counted here.
-        if !isServer {
-            output = SPDYFrame.settings([SPDYFrame.initialWindowSetting: UInt32(Self.defaultWindow)]).encoded
-        }
+        if !isServer { announceWindow() }
+    }
+
+    /// Tells the other end that windows are counted here.
+    private mutating func announceWindow() {
+        output += SPDYFrame.settings([SPDYFrame.initialWindowSetting: UInt32(Self.defaultWindow)]).encoded
     }
 
     mutating func takeOutput() -> [UInt8] {
@@ -148,6 +150,9 @@ struct SPDYFraming: Framing {
             if streams.removeValue(forKey: id) != nil { events.append(.reset(stream: id)) }
         case .settings(let values):
             guard let window = values[SPDYFrame.initialWindowSetting] else { return }
+            // Before the reply to its first stream: a client that sends more than is taken here has its credits for our
+            // output stand behind that, and neither side goes on.
+            if isServer, !peerCountsWindows { announceWindow() }
             peerCountsWindows = true
             let change = Int(min(window, 1 << 30)) - peerInitialWindow
             peerInitialWindow += change
