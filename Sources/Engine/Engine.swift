@@ -62,7 +62,9 @@ public final class Engine: Sendable {
         layout = StateLayout(root: configuration.state)
         stateLock = try Self.prepare(layout)
         launcher = try Launcher.locate(configured: configuration.launcher)
-        facts = try HostFacts.detect()
+        var facts = try HostFacts.detect()
+        facts.takesLayersSingly = KernelRelease.isAtLeast(6, 8)
+        self.facts = facts
         driver = configuration.usesSystemd ? try .systemd() : .cgroupfs
         host = SpecHost(facts)
         apparmor = AppArmorProfiles(isEnabled: facts.hasAppArmor)
@@ -77,7 +79,12 @@ public final class Engine: Sendable {
         restorer = await Self.findRestorer(launcher, configuration)
         checkpoints = CheckpointLayout(root: configuration.root)
         compiler = PlanCompiler(facts: facts)
-        baseMounts = try? await BaseMounts(over: layout.root)
+        do { baseMounts = try await BaseMounts(over: layout.root) } catch {
+            baseMounts = nil
+            logger.notice(
+                "containers begin with the host's mounts: there could be no mount namespace without them",
+                metadata: ["error": "\(error)"])
+        }
         try await recover()
     }
 

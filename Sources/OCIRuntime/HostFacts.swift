@@ -23,7 +23,8 @@ public struct HostFacts: Sendable {
     public var hasDevicePrograms = true
     /// The files of a cgroup2 directory that whoever is given it owns too (cgroups(7), "Cgroups delegation").
     public var delegatedFiles = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"]
-    /// overlayfs takes each lower layer as an option of its own, however many there are (Linux 6.8).
+    /// overlayfs takes each lower layer as an option of its own, however many there are (Linux 6.8); looked for by who has
+    /// `CompileOptions.baseMounts`.
     public var takesLayersSingly = true
     /// Of Intel RDT; looked for where a configuration asks for it.
     public var resctrl: FilePath?
@@ -66,7 +67,6 @@ public struct HostFacts: Sendable {
             hasAppArmor: (try? Files.readText("/sys/module/apparmor/parameters/enabled")) == "Y",
             hasSELinux: Files.exists("/sys/fs/selinux/enforce"))
         guard !forExec else { return facts }
-        facts.takesLayersSingly = KernelRelease.isAtLeast(6, 8)
         if cgroups.hierarchy(of: "devices") == nil { facts.hasDevicePrograms = DeviceProgram.isSupported }
         if cgroups.layout == .unified, let listed = try? Files.readText("/sys/kernel/cgroup/delegate") {
             facts.delegatedFiles = listed.split(separator: "\n").map(String.init)

@@ -152,9 +152,6 @@ BL_STEP(bl_step_mount, Mount);
 BL_STEP(bl_step_set_mount_attributes, SetMountAttributes);
 BL_STEP(bl_step_set_propagation, SetPropagation);
 BL_STEP(bl_step_bind_mount, BindMount);
-// Child, in the host's mount namespace: opens the source of the bind `launch->step` for when it runs.
-int bl_open_bind_source(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, uint64_t propagation,
-                        struct bl_error *error);
 // Host: the mount of a bind's source, attached nowhere yet, with its id mappings.
 int bl_open_tree_for_child(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error);
 BL_STEP(bl_step_mask_path, MaskPath);

@@ -16,6 +16,14 @@ int bl_clone_tree(int directory, const char *path, bool recursive, struct bl_err
     return tree < 0 ? bl_fail(error, errno, path, NULL) : tree;
 }
 
+int bl_clone_host_tree(const char *path, bool recursive, uint64_t propagation, struct bl_error *error)
+{
+    cleanup_close int tree = bl_clone_tree(AT_FDCWD, path, recursive, error);
+    if (tree < 0 || (propagation && bl_set_attributes(tree, path, 0, 0, propagation, -1, recursive, error) < 0))
+        return -1;
+    return bl_take(&tree);
+}
+
 int bl_attach(int tree, int target, const char *path, struct bl_error *error)
 {
     if (move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)

@@ -12,6 +12,9 @@
 
 // A mount of `path` (relative to `directory`; "" for the descriptor itself) that is attached nowhere yet.
 int bl_clone_tree(int directory, const char *path, bool recursive, struct bl_error *error);
+// The same of the host's mount namespace, with MS_* propagation (0 to leave it) for all of it: a clone is a peer of what it
+// is cloned from, and what is mounted in a peer is mounted on the host as well.
+int bl_clone_host_tree(const char *path, bool recursive, uint64_t propagation, struct bl_error *error);
 // Attaches a detached mount on what `target` (O_PATH) refers to.
 int bl_attach(int tree, int target, const char *path, struct bl_error *error);
 // mount_setattr on the mount that `fd` refers to. `propagation` is MS_SHARED... or 0, `namespace` -1 or of an idmap.

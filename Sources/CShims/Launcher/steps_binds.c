@@ -72,12 +72,8 @@ int bl_open_tree_for_child(struct bl_launch *launch, const Berth__Launch__V1__Bi
 {
     bool in_child = bind->opener == BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_HOST_IN_CHILD;
     cleanup_close int tree = in_child ? clone_in_child(launch, bind, error)
-                                      : bl_clone_tree(AT_FDCWD, bind->source, bind->recursive, error);
+                                      : bl_clone_host_tree(bind->source, bind->recursive, MS_SLAVE, error);
     if (tree < 0)
-        return -1;
-    // A clone is a peer of what it is cloned from: what the container mounts in it would be mounted on the host as well. Of
-    // the child's mount namespace this is true already.
-    if (!in_child && bl_set_attributes(tree, bind->source, 0, 0, MS_SLAVE, -1, bind->recursive, error) < 0)
         return -1;
     if (!bind->n_uids && !bind->n_gids && !bind->mappings_path[0] && !bind->mapped_as_child)
         return bl_take(&tree);
@@ -132,26 +128,18 @@ static int open_target(int root, const Berth__Launch__V1__BindMount *action, int
     return bl_make_in_root(root, action->target, S_ISDIR(status.st_mode), error);
 }
 
-int bl_open_bind_source(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, uint64_t propagation,
-                        struct bl_error *error)
+static int open_source(struct bl_launch *launch, const Berth__Launch__V1__BindMount *bind, struct bl_error *error)
 {
-    cleanup_close int tree = bl_clone_tree(AT_FDCWD, bind->source, bind->recursive, error);
-    if (tree < 0)
-        return -1;
-    // As above.
-    if (propagation && bl_set_attributes(tree, bind->source, 0, 0, propagation, -1, propagation & MS_REC, error) < 0)
-        return -1;
-    launch->prepared[launch->step] = bl_take(&tree);
-    return 0;
+    if (launch->prepared[launch->step] >= 0)
+        return bl_take(&launch->prepared[launch->step]);
+    if (bind->opener == BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD)
+        return bl_clone_tree(AT_FDCWD, bind->source, bind->recursive, error);
+    return ask_host(launch, error);
 }
 
 int bl_step_bind_mount(struct bl_launch *launch, const Berth__Launch__V1__BindMount *action, struct bl_error *error)
 {
-    bool by_child = action->opener == BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD;
-    bool is_open = launch->prepared[launch->step] >= 0;
-    cleanup_close int tree = is_open    ? bl_take(&launch->prepared[launch->step])
-                             : by_child ? bl_clone_tree(AT_FDCWD, action->source, action->recursive, error)
-                                        : ask_host(launch, error);
+    cleanup_close int tree = open_source(launch, action, error);
     if (tree < 0)
         return -1;
     const uint64_t access_time = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME;

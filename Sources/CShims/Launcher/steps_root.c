@@ -27,6 +27,24 @@ static int make_mount_private(int folder)
     return -1;
 }
 
+// Attaches the root's mount, and takes it.
+static int attach_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoot *action, int *tree, const char *place,
+                       struct bl_error *error)
+{
+    cleanup_close int folder = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return bl_fail(error, errno, place, NULL);
+    if (bl_attach(*tree, folder, action->path, error) < 0)
+        return -1;
+    if (action->readonly &&
+        bl_set_attributes(*tree, action->path, MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) < 0)
+        return -1;
+    bl_close(&launch->root);
+    // The mount's own descriptor refers to its root, whatever is mounted over the path.
+    launch->root = bl_take(tree);
+    return 0;
+}
+
 // What later binds take from the host, which is out of reach when their turn comes.
 static int open_bind_sources(struct bl_launch *launch, uint64_t propagation, struct bl_error *error)
 {
@@ -37,7 +55,9 @@ static int open_bind_sources(struct bl_launch *launch, uint64_t propagation, str
             step->bind_mount->opener != BERTH__LAUNCH__V1__BIND_MOUNT__OPENER__BY_CHILD)
             continue;
         launch->step = i; // the one that fails
-        if (bl_open_bind_source(launch, step->bind_mount, propagation, error) < 0 && !step->optional)
+        const Berth__Launch__V1__BindMount *bind = step->bind_mount;
+        launch->prepared[i] = bl_clone_host_tree(bind->source, bind->recursive, propagation, error);
+        if (launch->prepared[i] < 0 && !step->optional)
             return -1;
     }
     launch->step = own;
@@ -49,28 +69,14 @@ static int open_root_in_base(struct bl_launch *launch, const Berth__Launch__V1__
 {
     const Berth__Launch__V1__Mount *made = action->filesystem;
     cleanup_close int tree = made ? bl_make_filesystem(made->type, made->source, made->data, made->flags, error)
-                                  : bl_clone_tree(AT_FDCWD, action->path, true, error);
-    if (tree < 0)
-        return -1;
-    if (action->propagation && !made &&
-        bl_set_attributes(tree, action->path, 0, 0, action->propagation, -1, action->propagation & MS_REC, error) < 0)
-        return -1;
-    if (open_bind_sources(launch, action->propagation, error) < 0)
+                                  : bl_clone_host_tree(action->path, true, action->propagation, error);
+    if (tree < 0 || open_bind_sources(launch, action->propagation, error) < 0)
         return -1;
     // A copy, in which what is mounted is this process's alone.
     cleanup_close int base = bl_take(&launch->prepared[launch->step]);
     if (setns(base, CLONE_NEWNS) < 0 || unshare(CLONE_NEWNS) < 0)
         return bl_fail(error, errno, action->base_mounts, "enter the mount namespace");
-    cleanup_close int place = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (place < 0)
-        return bl_fail(error, errno, "/", NULL);
-    if (bl_attach(tree, place, action->path, error) < 0)
-        return -1;
-    if (action->readonly && bl_set_attributes(tree, action->path, MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) < 0)
-        return -1;
-    bl_close(&launch->root);
-    launch->root = bl_take(&tree);
-    return 0;
+    return attach_root(launch, action, &tree, "/", error);
 }
 
 int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoot *action, struct bl_error *error)
@@ -98,18 +104,7 @@ int bl_step_open_root(struct bl_launch *launch, const Berth__Launch__V1__OpenRoo
     cleanup_close int tree = bl_clone_tree(AT_FDCWD, action->path, true, error);
     if (tree < 0)
         return -1;
-    cleanup_close int folder = open(action->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return bl_fail(error, errno, action->path, NULL);
-    if (bl_attach(tree, folder, action->path, error) < 0)
-        return -1;
-    if (action->readonly &&
-        bl_set_attributes(tree, action->path, MOUNT_ATTR_RDONLY, 0, 0, -1, false, error) < 0)
-        return -1;
-    bl_close(&launch->root);
-    // The clone's own descriptor refers to its root, whatever is mounted over the path.
-    launch->root = bl_take(&tree);
-    return 0;
+    return attach_root(launch, action, &tree, action->path, error);
 }
 
 // pivot_root(2) refuses to leave a shared mount.

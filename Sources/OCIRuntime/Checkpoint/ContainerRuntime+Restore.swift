@@ -100,12 +100,11 @@ private struct RestoreWork {
             let root = try RootedDirectory(rootfs)
             for mount in spec.mounts ?? [] {
                 let target = FilePath("/").pushing(FilePath(mount.destination)).lexicallyNormalized()
-                let isBind = mount.type == "bind" || MountOptions(mount.options ?? []).isBind
+                let isBind = MountOptions(mount).isBind
                 defer { if !isBind { own.append(target) } }
                 if own.contains(where: { target.starts(with: $0) }) { continue }
                 let path = FilePath(root: nil, target.components)
-                let source = FilePath(mount.source ?? "")
-                let file = source.isAbsolute ? source : bundle.pushing(source)
+                let file = mount.sourcePath(in: bundle)
                 if isBind, let status = try? Syscall.stat(file, follow: true), status.kind != .directory {
                     try root.makeDirectories(path.removingLastComponent())
                     _ = try root.open(path, [.readOnly, .create], mode: 0o644)

@@ -15,11 +15,8 @@ struct ExternalMounts {
         maskedPaths = spec.linux?.maskedPaths ?? []
         for mount in spec.mounts ?? [] {
             let destination = FilePath("/").pushing(FilePath(mount.destination)).lexicallyNormalized().string
-            let options = MountOptions(mount.options ?? [])
-            if mount.type == "bind" || options.isBind {
-                let source = FilePath(mount.source ?? "")
-                let path = source.isAbsolute ? source : bundle.pushing(source)
-                binds.append((destination, path.lexicallyNormalized().string))
+            if MountOptions(mount).isBind {
+                binds.append((destination, mount.sourcePath(in: bundle).lexicallyNormalized().string))
             } else if mount.type == "cgroup", cgroup.host.layout != .unified,
                 !namespaces.contains(where: { $0.type == "cgroup" })
             {

@@ -23,13 +23,8 @@ extension ContainerCompilation {
 
     mutating func makeDevices() throws {
         let dev = (spec.mounts ?? []).last(where: Self.isDev)
-        let isBound =
-            dev.map { mount in
-                let options = MountOptions(mount.options ?? [])
-                return options.isBind || mount.type == "bind"
-            } ?? false
         // The host's own /dev: it has them, and must not be changed.
-        guard !isBound else { return }
+        if let dev, MountOptions(dev).isBind { return }
 
         let own = linux.devices ?? []
         for device in Self.defaultDevices where !own.contains(where: { $0.path == device.path }) { make(device) }
@@ -49,8 +44,8 @@ extension ContainerCompilation {
     /// A /dev that is to be read-only becomes so when its devices and the console are there.
     mutating func protectDevices() {
         guard let dev = (spec.mounts ?? []).last(where: Self.isDev) else { return }
-        let options = MountOptions(dev.options ?? [])
-        guard !options.isBind, dev.type != "bind", options.flags.contains(.readOnly) else { return }
+        let options = MountOptions(dev)
+        guard !options.isBind, options.flags.contains(.readOnly) else { return }
         steps.child(
             "make /dev read-only",
             .setMountAttributes(

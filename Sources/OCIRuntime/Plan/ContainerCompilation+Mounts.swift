@@ -17,8 +17,7 @@ extension ContainerCompilation {
     }
 
     private mutating func add(_ mount: RuntimeSpec.Mount, field: String) throws {
-        var options = MountOptions(mount.options ?? [])
-        if mount.type == "bind" { options.isBind = true }
+        let options = MountOptions(mount)
         let target = destination(mount)
         if target == "/" {
             throw BerthError.invalid(
@@ -138,11 +137,10 @@ extension ContainerCompilation {
     private mutating func bind(
         _ mount: RuntimeSpec.Mount, _ options: MountOptions, _ target: String, _ field: String
     ) throws {
-        guard let given = mount.source, !given.isEmpty else {
+        guard mount.source?.isEmpty == false else {
             throw BerthError(.invalidArgument, "config.json: \(field).source: must not be empty for a bind mount")
         }
-        let path = FilePath(given)
-        let source = (path.isAbsolute ? path : self.options.bundle.pushing(path)).string
+        let source = mount.sourcePath(in: self.options.bundle)
         if !options.data.isEmpty, options.data != ["private"] {
             throw BerthError.invalid(
                 field: "config.json: \(field).options", value: options.data.joined(separator: ","),
@@ -161,16 +159,15 @@ extension ContainerCompilation {
         // rights inside and outside.
         let byHost =
             ownMappings || !uids.isEmpty || (namespaces.isNewOrJoined(.user) && facts.effectiveUserID == 0)
-        let isInside = FilePath(source).lexicallyNormalized().starts(with: rootfs)
         steps.child(
             "bind \(source) at \(target)",
             .bindMount(
                 .with {
-                    $0.source = source
+                    $0.source = source.string
                     $0.target = target
                     $0.recursive = options.isRecursiveBind
                     $0.makeTarget = true
-                    $0.opener = !byHost ? .byChild : isInside ? .byHostInChild : .byHost
+                    $0.opener = !byHost ? .byChild : isInRoot(source) ? .byHostInChild : .byHost
                     $0.recursiveMappings = options.idMap == .recursive
                     $0.mappedAsChild = ownMappings && !namespaces.joinsUser
                     if ownMappings { $0.mappingsPath = namespaces.path(.user) ?? "" }
@@ -182,6 +179,9 @@ extension ContainerCompilation {
                     $0.gids = gids.map(\.message)
                 }))
     }
+
+    /// Whether a host's path is one of what the plan mounts.
+    func isInRoot(_ source: FilePath) -> Bool { source.lexicallyNormalized().starts(with: rootfs) }
 
     // MARK: cgroups
 

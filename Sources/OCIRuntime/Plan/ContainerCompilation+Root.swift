@@ -23,48 +23,38 @@ extension ContainerCompilation {
         if linux.rootfsPropagation.map({ !$0.isEmpty && !$0.hasPrefix("r") }) ?? false {
             propagation.insert(.recursive)
         }
-        if let base = baseMounts {
-            steps.child(
-                "mount the root in a mount namespace without the host's",
-                .openRoot(
-                    .with {
-                        $0.path = rootfs.string
-                        $0.baseMounts = base.string
-                        $0.propagation = propagation.rawValue
-                        if let overlay = options.overlay { $0.filesystem = filesystem(overlay) }
-                    }))
-            return
-        }
-        if let overlay = options.overlay {
+        let base = baseMounts
+        if base == nil, let overlay = options.overlay {
             mountOverlay(overlay, propagation)
             propagation = []
         }
         steps.child(
-            "open the root \(rootfs)",
+            base == nil ? "open the root \(rootfs)" : "mount the root in a mount namespace without the host's",
             .openRoot(
                 .with {
                     $0.path = rootfs.string
                     $0.propagation = propagation.rawValue
+                    guard let base else { return }
+                    $0.baseMounts = base.string
+                    if let overlay = options.overlay { $0.filesystem = filesystem(overlay) }
                 }))
     }
 
-    /// The mount namespace that the container's is a copy of, if it is not the host's: where nothing that is done before
-    /// its root is entered needs the host's mounts, but for what is opened beforehand.
-    var baseMounts: FilePath? {
+    /// `options.baseMounts`, where nothing that is done before the root is entered needs the host's mounts, but for what is
+    /// opened beforehand.
+    func usableBaseMounts() -> FilePath? {
         guard let base = options.baseMounts, namespaces.new.contains(.mount), !namespaces.isNewOrJoined(.user),
             !options.noPivot, spec.hooks?.createContainer?.isEmpty ?? true,
             linux.rootfsPropagation.map({ !$0.hasSuffix("shared") }) ?? true
         else { return nil }
-        let binds = (spec.mounts ?? []).filter { $0.type == "bind" || MountOptions($0.options ?? []).isBind }
+        let binds = (spec.mounts ?? []).filter { MountOptions($0).isBind }
         // Each is a descriptor of the process till it is mounted.
-        guard binds.count <= 64 else { return nil }
-        let areOutside = binds.allSatisfy { bind in
-            let source = options.bundle.pushing(FilePath(bind.source ?? ""))
-            return !source.lexicallyNormalized().starts(with: rootfs)
+        guard binds.count <= 64, !binds.contains(where: { isInRoot($0.sourcePath(in: options.bundle)) }) else {
+            return nil
         }
         // A value of fsconfig(2) has at most 255 bytes.
         let canMount = facts.takesLayersSingly || (options.overlay.map { lowerLayers($0).utf8.count <= 255 } ?? true)
-        return areOutside && canMount ? base : nil
+        return canMount ? base : nil
     }
 
     private mutating func mountOverlay(_ overlay: OverlayRoot, _ propagation: MountFlags) {

@@ -14,6 +14,8 @@ struct ContainerCompilation {
     let cgroup: ContainerCgroup
     let namespaces: NamespacePlan
     var steps = PlanBuilder()
+    /// The mount namespace that the container's is a copy of; `nil`: the host's.
+    lazy var baseMounts = usableBaseMounts()
 
     var linux: RuntimeSpec.Linux { spec.linux ?? RuntimeSpec.Linux() }
 

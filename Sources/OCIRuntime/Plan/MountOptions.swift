@@ -1,4 +1,6 @@
 internal import LinuxKernel
+internal import OCISpec
+internal import SystemPackage
 
 /// The options of a mount, sorted by what becomes of them.
 struct MountOptions {
@@ -21,6 +23,12 @@ struct MountOptions {
 
     init(_ options: [String]) {
         for option in options { add(option) }
+    }
+
+    /// A bind mount may be told by its type alone.
+    init(_ mount: RuntimeSpec.Mount) {
+        self.init(mount.options ?? [])
+        if mount.type == "bind" { isBind = true }
     }
 
     /// What mount_setattr(2) is to set and clear on a bind mount. As with a remount by mount(2), and so with runc: where
@@ -161,4 +169,9 @@ struct MountOptions {
 extension KeyValuePairs where Key == String {
     /// The value of the first pair with this key.
     func value(_ key: String) -> Value? { first { $0.key == key }?.value }
+}
+
+extension RuntimeSpec.Mount {
+    /// What a bind mount takes; one that is not absolute is meant from the bundle.
+    func sourcePath(in bundle: FilePath) -> FilePath { bundle.pushing(FilePath(source ?? "")) }
 }

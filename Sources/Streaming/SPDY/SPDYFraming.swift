@@ -97,7 +97,7 @@ struct SPDYFraming: Framing {
         creditConnection(bytes.count)
         guard let stream = streams[id], !stream.remoteEnded else {
             // A stream that was closed here may still have data on its way.
-            if id > lastPeerStream || id == 0, id % 2 == (isServer ? 1 : 0) {
+            if id > lastPeerStream || id == 0, isPeers(id) {
                 output += SPDYFrame.reset(id: id, status: SPDYFrame.ResetStatus.invalidStream).encoded
             }
             return
@@ -114,6 +114,9 @@ struct SPDYFraming: Framing {
         forgetIfOver(id)
     }
 
+    /// Streams and pings of clients have odd numbers.
+    private func isPeers(_ id: UInt32) -> Bool { id % 2 == (isServer ? 1 : 0) }
+
     private mutating func forgetIfOver(_ id: UInt32) {
         if let stream = streams[id], stream.localEnded, stream.remoteEnded { streams[id] = nil }
     }
@@ -123,7 +126,7 @@ struct SPDYFraming: Framing {
         case .openStream(let id, let block, let end):
             // Read in any case: the blocks are one compressed stream.
             let headers = try SPDYHeaderBlock.decode(try decompressor.decompress(block))
-            guard id % 2 == (isServer ? 1 : 0), id > lastPeerStream else {
+            guard isPeers(id), id > lastPeerStream else {
                 throw BerthError(.invalidArgument, "SPDY stream \(id) is opened after stream \(lastPeerStream)")
             }
             lastPeerStream = id
@@ -140,7 +143,7 @@ struct SPDYFraming: Framing {
         case .reply(let id, let block, let end):
             _ = try decompressor.decompress(block)
             // The peer has nothing to answer where it opened the stream itself.
-            guard streams[id] != nil, id % 2 == (isServer ? 0 : 1) else { return }
+            guard streams[id] != nil, !isPeers(id) else { return }
             events.append(.accepted(stream: id))
             if end { endRemote(id, &events) }
         case .headers(let id, let block, let end):
@@ -159,7 +162,7 @@ struct SPDYFraming: Framing {
             for id in streams.keys { streams[id]?.sendWindow += change }
         case .ping(let id):
             // Ours are none: only the peer's come, with its parity.
-            if id % 2 == (isServer ? 1 : 0) { output += SPDYFrame.ping(id).encoded }
+            if isPeers(id) { output += SPDYFrame.ping(id).encoded }
         case .goAway: break
         case .windowUpdate(let id, let delta):
             peerCountsWindows = true

@@ -81,7 +81,7 @@ internal import Testing
             """
         _ = try await scene.launcher.launch(try plan(script, before: [bind(shared, at: "/mnt")]))
         try await scene.client.start()
-        while try scene.log() != ["stdout F mounted"] { try await Task.sleep(for: .milliseconds(10)) }
+        try await eventually("the container's mount") { try scene.log() == ["stdout F mounted"] }
         let late = shared.appending("late")
         #expect(try !MountTable.read().contains { $0.target == shared.appending("inner").string })
 
