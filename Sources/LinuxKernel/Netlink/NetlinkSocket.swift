@@ -7,13 +7,22 @@ public final class NetlinkSocket: Sendable {
         case route = 0
     }
 
+    /// What a socket hears without having asked: bits of `sockaddr_nl.nl_groups`.
+    public struct Groups: OptionSet, Sendable {
+        public let rawValue: UInt32
+        public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+        /// `RTMGRP_LINK`: new, changed and deleted interfaces.
+        public static let links = Groups(rawValue: 1)
+    }
+
     private let descriptor: OwnedDescriptor
 
     /// Asks the kernel for extended acknowledgements, short error echoes and strict checks of dump requests.
     ///
     /// - Parameter timeout: seconds after which a receive gives up; the kernel answers while it sends, so this only
     ///   bounds what should not happen.
-    public init(_ family: Family = .route, timeout: Int = 20) throws(Errno) {
+    public init(_ family: Family = .route, groups: Groups = [], timeout: Int = 20) throws(Errno) {
         let number = socket(Self.domain, Int32(SOCK_RAW.rawValue) | Self.closeOnExec, family.rawValue)
         guard number >= 0 else { throw Errno(rawValue: errno) }
         descriptor = OwnedDescriptor(rawValue: number)
@@ -25,7 +34,7 @@ public final class NetlinkSocket: Sendable {
         var limit = timeval(tv_sec: timeout, tv_usec: 0)
         let result = setsockopt(number, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         guard result == 0 else { throw Errno(rawValue: errno) }
-        var address = Address()
+        var address = Address(groups: groups.rawValue)
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 bind(number, $0, socklen_t(MemoryLayout<Address>.size))
@@ -68,6 +77,15 @@ public final class NetlinkSocket: Sendable {
             buffer.removeLast(buffer.count - received)
             return buffer
         }
+    }
+
+    /// Waits until a datagram is there or `other` is readable or has ended.
+    ///
+    /// - Returns: `false` where it is `other`, whatever else is there.
+    public func isReadable(before other: FileDescriptor) throws(Errno) -> Bool {
+        var wanted = [descriptor.rawValue, other.rawValue].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        try Syscall.call { poll(&wanted, nfds_t(wanted.count), -1) }
+        return wanted[1].revents == 0
     }
 
     private func nextSize() throws(Errno) -> Int {

@@ -264,7 +264,7 @@ public final class BuiltinNetwork: PodNetwork {
                     try host.deletePodLinks(scope, bridge: bridge, except: [])
                     try forwards(bridge).removeNetwork(scope)
                     guard own.contains(bridge) else { continue }
-                    try scope.routing.perform(.deleteLink(bridge), accepting: [Errno.noSuchDevice.rawValue])
+                    try scope.deleteLink(bridge)
                 }
             }
             try leases.release(except: [])
@@ -355,7 +355,7 @@ extension BridgeHost {
         guard let index = links.first(where: { $0.name == bridge })?.index else { return }
         for link in links where link.master == index {
             guard let alias = link.alias, alias.hasPrefix(PodLink.aliasPrefix), !kept.contains(alias) else { continue }
-            try scope.routing.perform(.deleteLink(link.name), accepting: [Errno.noSuchDevice.rawValue])
+            try scope.deleteLink(link.name)
         }
     }
 }

@@ -6,6 +6,9 @@ internal import SystemPackage
 protocol NetworkScope {
     var routing: any NetlinkChannel { get }
 
+    /// Returns when no interface has this name; there may be none to begin with.
+    func deleteLink(_ name: String) throws
+
     /// Runs nft commands as one transaction.
     func filter(_ commands: String, json: Bool) throws -> String
 
@@ -66,6 +69,10 @@ struct KernelScopes: NetworkScopes {
 
 private struct KernelScope: NetworkScope {
     let routing: any NetlinkChannel
+
+    func deleteLink(_ name: String) throws {
+        try LinkDeletion.perform(name, over: routing)
+    }
 
     func filter(_ commands: String, json: Bool) throws -> String {
         try NFTables.run(commands, json: json)

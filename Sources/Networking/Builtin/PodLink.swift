@@ -1,5 +1,4 @@
 internal import Core
-internal import SystemPackage
 
 /// One pod's interface: the host's end and the pod's. Pure policy over a `NetworkScope`.
 struct PodLink {
@@ -39,7 +38,7 @@ struct PodLink {
 
     /// Deletes the pair, wherever the pod's end is.
     func disconnect(_ scope: any NetworkScope) throws {
-        try scope.routing.perform(.deleteLink(hostName), accepting: [Errno.noSuchDevice.rawValue])
+        try scope.deleteLink(hostName)
     }
 
     /// In the pod's namespace: loopback and interface up, addresses and routes.

@@ -40,6 +40,10 @@ final class RecordingScope: NetworkScope, NetlinkChannel {
         }
     }
 
+    func deleteLink(_ name: String) throws {
+        try perform(.deleteLink(name), accepting: [Errno.noSuchDevice.rawValue])
+    }
+
     func filter(_ commands: String, json: Bool) throws -> String {
         filters.append(commands)
         if let filterProblem { throw NFTablesError(message: filterProblem) }
