@@ -33,6 +33,8 @@ public final class Database: Sendable {
     private let lock: DatabaseLock
     /// Writes under way, upkeep among them.
     private let writers = Atomic<Int>(0)
+    /// Committed changes of images' rows.
+    private let imageChanges = Atomic<Int>(0)
     private let log: LogSize
     /// As far as it was set; to be asked by writers alone.
     private let durabilityOfWriter = Mutex<Durability?>(nil)
@@ -95,6 +97,10 @@ public final class Database: Sendable {
         try readHere(body)
     }
 
+    /// Another number than at any time before a committed change of an image's row, once that write has returned: what is
+    /// remembered of those rows holds as long as this stays the same.
+    public var imagesVersion: Int { imageChanges.load(ordering: .acquiring) }
+
     /// On the thread of the caller: a read waits for nobody, and takes less time than the way to another thread and back.
     private func readHere<Value>(_ body: (ReadTransaction) throws -> Value) throws -> Value {
         do {
@@ -144,10 +150,12 @@ public final class Database: Sendable {
             present = durability
         }
         var value: Value?
+        let transaction = WriteTransaction(database)
         try database.inTransaction(.immediate) {
-            value = try body(WriteTransaction(database))
+            value = try body(transaction)
             return .commit
         }
+        if transaction.changesImages { imageChanges.add(1, ordering: .releasing) }
         // It is committed: what fails from here on is no failure of it.
         try? reserve.count(database)
         guard let value else { throw BerthError(.internal, "a write transaction ended without a value") }

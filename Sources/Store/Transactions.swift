@@ -1,3 +1,4 @@
+internal import Foundation
 internal import GRDB
 
 /// What can be asked inside one consistent view of the database. Not to be kept after the closure that got it.
@@ -9,8 +10,25 @@ public class ReadTransaction {
     }
 }
 
-// What each start of a container asks is SQL that its connection compiles once: with requests, GRDB writes it and has it
+// What each start of a container asks and changes is SQL that its connection compiles once: with requests, GRDB writes it and has it
 // compiled anew each time, which takes longer than its answer.
+
+// Records that it reads take their columns by hand, since a decoder is slower than the query.
+
+/// Labels and annotations: JSON objects of strings, as Codable records have them.
+enum Labels {
+    static func decode(_ text: String) throws -> [String: String] {
+        if text == "{}" { return [:] }
+        return try JSONDecoder().decode([String: String].self, from: Data(text.utf8))
+    }
+
+    static func encode(_ labels: [String: String]) throws -> String {
+        if labels.isEmpty { return "{}" }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return String(decoding: try encoder.encode(labels), as: UTF8.self)
+    }
+}
 
 extension FetchableRecord {
     static func fetchOne(
@@ -38,4 +56,6 @@ extension GRDB.Database {
 }
 
 /// A ``ReadTransaction`` that can change things too.
-public final class WriteTransaction: ReadTransaction {}
+public final class WriteTransaction: ReadTransaction {
+    var changesImages = false
+}

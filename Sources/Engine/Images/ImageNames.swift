@@ -32,7 +32,7 @@ public struct NamedImage: Sendable, Hashable {
     }
 
     /// Its name is an image's ID: that of CRI's namespace which an image has beside those that it was given.
-    var isIdentity: Bool { (try? Digest(name)) != nil }
+    var isIdentity: Bool { name.hasPrefix("sha") && (try? Digest(name)) != nil }
 
     func record(namespace: String) -> ImageRecord {
         ImageRecord(
@@ -53,7 +53,7 @@ extension ImageService {
 
     /// By name.
     public func allNamed(namespace: String) async throws -> [NamedImage] {
-        try await storage.database.read { try $0.images(namespace: namespace).map(NamedImage.init) }
+        try await remembered.names(of: namespace).all
     }
 
     /// - Throws: `BerthError` (`alreadyExists`).

@@ -60,7 +60,7 @@ final class ImageResolver: Sendable {
     /// - Throws: `BerthError`: `notFound` if a blob is missing or no manifest fits the platform; `dataLoss` or
     ///   `invalidArgument` if one is damaged or malformed.
     func resolve(_ target: Descriptor) throws -> ResolvedImage {
-        if let known = cache.withLock({ $0.images[target.digest] }), blobs.contains(known.config.digest) {
+        if let known = known(target.digest), blobs.contains(known.config.digest) {
             return known
         }
         let (descriptor, manifest) = try manifest(of: target, depth: 0)
@@ -76,6 +76,9 @@ final class ImageResolver: Sendable {
         }
         return resolved
     }
+
+    /// What is remembered of the target with this digest, whether its content is here still or not.
+    func known(_ digest: Digest) -> ResolvedImage? { cache.withLock { $0.images[digest] } }
 
     func forget(_ digest: Digest) {
         cache.withLock { cache in

@@ -16,8 +16,9 @@ extension ImageService {
     /// - Throws: `BerthError` (`invalidArgument`) if the beginning of an ID fits several images.
     public func status(of reference: String, namespace: String = criNamespace) async throws -> ImageStatus? {
         guard let id = try await find(reference, namespace: namespace).first?.image.config.digest else { return nil }
-        let all = resolved(try await allNamed(namespace: namespace)).filter { $0.image.config.digest == id }
-        return Self.group(all).first
+        return Self.group(
+            resolved(try await allNamed(namespace: namespace)) { $0.image.config.digest == id }
+        ).first
     }
 
     typealias Resolved = (name: NamedImage, image: ResolvedImage)
@@ -29,23 +30,18 @@ extension ImageService {
         }
         // Where an ID is asked for, the names that the image was given come before the one that is its ID.
         let names = (try? Digest(reference)) == nil ? spellings(of: reference) : []
-        let exact =
-            names.isEmpty
-            ? []
-            : try await storage.database.read { transaction in
-                try names.compactMap { try transaction.image($0, namespace: namespace) }
-            }
-        if let image = exact.first.map(NamedImage.init), let resolved = try? resolver.resolve(image.target),
+        let stored = try await remembered.names(of: namespace)
+        if let image = names.lazy.compactMap({ stored[$0] }).first, let resolved = try? resolver.resolve(image.target),
             isWhole(resolved)
         {
             return [(image, resolved)]
         }
-        let all = resolved(try await allNamed(namespace: namespace))
         if let digest = try? Digest(reference) {
-            return all.filter {
+            return resolved(stored.all) {
                 [$0.image.config.digest, $0.image.manifest.digest, $0.name.target.digest].contains(digest)
             }
         }
+        let all = resolved(stored.all)
         // NAME@DIGEST also finds an image that was pulled by tag and has that digest.
         if let wanted = try? policy.reference(reference), let digest = wanted.digest {
             return all.filter { entry in
@@ -76,9 +72,15 @@ extension ImageService {
         return whole == reference ? [reference] : [whole, reference]
     }
 
-    private func resolved(_ names: [NamedImage]) -> [Resolved] {
+    private func resolved(
+        _ names: [NamedImage], where isWanted: (Resolved) -> Bool = { _ in true }
+    ) -> [Resolved] {
         (names.filter { !$0.isIdentity } + names.filter(\.isIdentity)).compactMap { name in
-            guard let image = try? resolver.resolve(name.target), isWhole(image) else { return nil }
+            // A node has many images; the files of what is known not to be wanted need not be looked at.
+            if let known = resolver.known(name.target.digest), !isWanted((name, known)) { return nil }
+            guard let image = try? resolver.resolve(name.target), isWanted((name, image)), isWhole(image) else {
+                return nil
+            }
             return (name, image)
         }
     }

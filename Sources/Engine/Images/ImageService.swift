@@ -27,6 +27,7 @@ public final class ImageService: Sendable {
     /// One pull per image and namespace at a time.
     let pulls = SharedPulls()
     let resolver: ImageResolver
+    let remembered: RememberedNames
     let unpacking = KeyedLock<String>()
     /// By namespace.
     let removals = KeyedLock<String>()
@@ -56,6 +57,7 @@ public final class ImageService: Sendable {
         self.policy = policy
         self.logins = logins
         resolver = ImageResolver(blobs: storage.blobs, platform: platform)
+        remembered = RememberedNames(database: database)
         content = ContentService(storage: storage)
         snapshots = SnapshotService(storage: storage)
         leases = LeaseService(storage: storage)

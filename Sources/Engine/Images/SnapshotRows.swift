@@ -96,13 +96,13 @@ struct SnapshotRows: SnapshotMetadata {
         return try await database.write(durability: kind == .committed ? .powerLoss : .processDeath, .keeping) {
             [self] transaction in
             let row = try required(key, transaction)
-            let children = try transaction.children(
+            if let child = try transaction.child(
                 ofSnapshot: key, snapshotter: snapshotter, namespace: scope.namespace)
-            if let child = children.first {
+            {
                 throw BerthError(
                     .failedPrecondition, "snapshot \"\(key)\" cannot be removed: it is the parent of \"\(child.key)\"")
             }
-            try transaction.update(row.tombstone)
+            try transaction.bury(row)
             return info(row)
         }
     }

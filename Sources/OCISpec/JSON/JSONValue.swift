@@ -66,7 +66,7 @@ extension JSONValue: Codable {
 
     public func encode(to encoder: any Encoder) throws {
         if let encoder = encoder as? JSONEncoding {
-            encoder.slot.value = self
+            encoder.slot.content = .value(self)
             return
         }
         switch self {

@@ -48,7 +48,7 @@ public enum StrictJSON {
     /// A document without line ends, its members in their order.
     public static func text(_ value: JSONValue) -> [UInt8] {
         var writer = JSONWriter(pretty: false, sorted: false)
-        writer.write(value, indent: 0)
+        writer.write(value)
         return writer.bytes
     }
 
@@ -56,10 +56,9 @@ public enum StrictJSON {
     public static func encode(
         _ value: some Encodable, pretty: Bool = false, sorted: Bool = true
     ) throws -> [UInt8] {
-        let slot = JSONEncoding.Slot()
-        try JSONEncoding.box(value, into: slot, path: [])
+        let slot = try JSONEncoding(.init(), sorted: sorted).slot(of: value)
         var writer = JSONWriter(pretty: pretty, sorted: sorted)
-        writer.write(slot.finished, indent: 0)
+        writer.write(slot)
         return writer.bytes
     }
 }

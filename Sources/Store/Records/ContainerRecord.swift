@@ -61,7 +61,16 @@ extension WriteTransaction {
     ///
     /// - Throws: `BerthError` (`alreadyExists`) if another container has the same name.
     public func put(_ container: ContainerRecord) throws {
-        try container.save(database)
+        try database.change(
+            compiledOnce: """
+                INSERT INTO container (id, podID, name, createdAt, version, payload) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO UPDATE SET podID = excluded.podID, name = excluded.name, createdAt = excluded.createdAt,
+                    version = excluded.version, payload = excluded.payload
+                """,
+            [
+                container.id, container.podID, container.name, container.createdAt, container.version,
+                Data(container.payload),
+            ])
     }
 
     /// - Returns: whether it existed.

@@ -33,6 +33,14 @@ public struct ImageRecord: Codable, Sendable, Hashable {
 
 extension ImageRecord: FetchableRecord, PersistableRecord {
     public static let databaseTableName = "image"
+
+    public init(row: Row) throws {
+        self.init(
+            namespace: row["namespace"], name: row["name"], targetMediaType: row["targetMediaType"],
+            targetDigest: try Digest(row["targetDigest"]), targetSize: row["targetSize"],
+            targetAnnotations: try Labels.decode(row["targetAnnotations"]), labels: try Labels.decode(row["labels"]),
+            createdAt: row["createdAt"], updatedAt: row["updatedAt"])
+    }
 }
 
 extension ReadTransaction {
@@ -57,6 +65,7 @@ extension ReadTransaction {
 
 extension WriteTransaction {
     public func put(_ image: ImageRecord) throws {
+        changesImages = true
         try ensureNamespace(image.namespace)
         try image.save(database)
     }
@@ -64,6 +73,7 @@ extension WriteTransaction {
     /// - Returns: whether it existed.
     @discardableResult
     public func deleteImage(_ name: String, namespace: String) throws -> Bool {
-        try ImageRecord.deleteOne(database, key: ["namespace": namespace, "name": name])
+        changesImages = true
+        return try ImageRecord.deleteOne(database, key: ["namespace": namespace, "name": name])
     }
 }

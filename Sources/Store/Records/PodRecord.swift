@@ -56,7 +56,12 @@ extension WriteTransaction {
     ///
     /// - Throws: `BerthError` (`alreadyExists`) if another pod has the same name.
     public func put(_ pod: PodRecord) throws {
-        try pod.save(database)
+        try database.change(
+            compiledOnce: """
+                INSERT INTO pod (id, name, createdAt, version, payload) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO UPDATE SET name = excluded.name, createdAt = excluded.createdAt,
+                    version = excluded.version, payload = excluded.payload
+                """, [pod.id, pod.name, pod.createdAt, pod.version, Data(pod.payload)])
     }
 
     /// - Returns: whether it existed.

@@ -64,6 +64,13 @@ extension SnapshotRecord {
 
 extension SnapshotRecord: FetchableRecord, PersistableRecord {
     public static let databaseTableName = "snapshot"
+
+    public init(row: Row) throws {
+        self.init(
+            id: row["id"], namespace: row["namespace"], snapshotter: row["snapshotter"], key: row["key"],
+            parent: row["parent"], kind: row["kind"], labels: try Labels.decode(row["labels"]), size: row["size"],
+            inodes: row["inodes"], createdAt: row["createdAt"], updatedAt: row["updatedAt"])
+    }
 }
 
 extension SnapshotRecord.Kind: DatabaseValueConvertible {}
@@ -93,11 +100,13 @@ extension ReadTransaction {
         return try request.fetchAll(database)
     }
 
-    /// The snapshots whose parent is `key`.
-    public func children(ofSnapshot key: String, snapshotter: String, namespace: String) throws -> [SnapshotRecord] {
-        try SnapshotRecord
-            .filter(Column("namespace") == namespace && Column("snapshotter") == snapshotter && Column("parent") == key)
-            .order(Column("id")).fetchAll(database)
+    /// The oldest of the snapshots whose parent is `key`.
+    public func child(ofSnapshot key: String, snapshotter: String, namespace: String) throws -> SnapshotRecord? {
+        try SnapshotRecord.fetchOne(
+            database,
+            compiledOnce: """
+                SELECT * FROM snapshot WHERE namespace = ? AND snapshotter = ? AND parent = ? ORDER BY id LIMIT 1
+                """, [namespace, snapshotter, key])
     }
 
     /// The snapshot and its parents, nearest first.
@@ -141,7 +150,25 @@ extension WriteTransaction {
         guard existing == nil else {
             throw BerthError(.alreadyExists, "snapshot \"\(snapshot.key)\" already exists")
         }
-        try snapshot.insert(database)
+        try database.change(
+            compiledOnce: """
+                INSERT INTO snapshot
+                    (id, namespace, snapshotter, key, parent, kind, labels, size, inodes, createdAt, updatedAt)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+            [
+                snapshot.id, snapshot.namespace, snapshot.snapshotter, snapshot.key, snapshot.parent, snapshot.kind,
+                Labels.encode(snapshot.labels), snapshot.size, snapshot.inodes, snapshot.createdAt, snapshot.updatedAt,
+            ])
+    }
+
+    /// Makes the row what ``SnapshotRecord/tombstone`` says.
+    public func bury(_ snapshot: SnapshotRecord) throws {
+        let tombstone = snapshot.tombstone
+        let count = try database.change(
+            compiledOnce: "UPDATE snapshot SET key = ?, parent = ? WHERE id = ?",
+            [tombstone.key, tombstone.parent, tombstone.id])
+        guard count > 0 else { throw BerthError.notFound("snapshot", snapshot.key) }
     }
 
     /// Replaces the row of `snapshot.id`.

@@ -135,7 +135,7 @@ actor GarbageCollector {
             try transaction.deleteContent(content.digest, namespace: content.namespace)
             if try !transaction.isContentKnown(content.digest) { losers.insert(content.digest) }
         }
-        for snapshot in garbage.snapshots { try transaction.update(snapshot.tombstone) }
+        for snapshot in garbage.snapshots { try transaction.bury(snapshot) }
         return losers
     }
 
