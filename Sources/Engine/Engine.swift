@@ -32,6 +32,8 @@ public final class Engine: Sendable {
     let checkpoints: CheckpointLayout
     let profiles = SeccompProfiles()
     let apparmor: AppArmorProfiles
+    /// `nil` where containers have no labels.
+    let selinux: SELinuxPolicy?
     let registry = Registry()
     let live = LiveContainers()
     let podSamples = PodSamples()
@@ -75,6 +77,7 @@ public final class Engine: Sendable {
                     metadata: ["error": "\(error)"])
             }
         }
+        selinux = configuration.usesSELinux && facts.hasSELinux ? .load() : nil
         programs = try await Self.programs(configuration)
         restorer = await Self.findRestorer(launcher, configuration)
         checkpoints = CheckpointLayout(root: configuration.root)

@@ -15,6 +15,8 @@ public struct EngineConfiguration: Sendable {
     /// Seccomp profile of containers that name none. CRI means "unconfined" by it: a kubelet that wants the default profile
     /// (`--seccomp-default`) names it.
     public var unsetSeccomp = SecurityProfile.unconfined
+    /// Pods and containers have labels of SELinux, where the kernel runs it and its policy knows containers.
+    public var usesSELinux = true
     /// Directory of seccomp profiles that pods name by a relative path.
     public var seccompDirectory: FilePath = "/var/lib/kubelet/seccomp"
     /// Annotations of pods and containers that their OCI configuration gets too: names, or starts of names with `*`.

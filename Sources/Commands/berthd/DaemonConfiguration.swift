@@ -21,6 +21,7 @@ struct DaemonConfiguration {
     var cgroupParent = "/berth"
     var usesSystemd = false
     var unsetSeccomp = SecurityProfile.unconfined
+    var usesSELinux = true
     var seccompDirectory = "/var/lib/kubelet/seccomp"
     var passedAnnotations: [String] = []
     var cdiDirectories = ["/etc/cdi", "/var/run/cdi"]
@@ -140,6 +141,7 @@ struct DaemonConfiguration {
             result.runtimes[name] = path
         }
         result.cdiDirectories = try pods.strings("cdi_directories") ?? result.cdiDirectories
+        result.usesSELinux = try pods.boolean("selinux") ?? result.usesSELinux
         result.seccompDirectory = try pods.string("seccomp_directory") ?? result.seccompDirectory
         switch try pods.string("unset_seccomp") {
         case nil, "unconfined": break
@@ -278,6 +280,7 @@ struct DaemonConfiguration {
         configuration.hookDirectories = hookDirectories.map { FilePath($0) }
         configuration.criu = criu.isEmpty ? nil : FilePath(criu)
         configuration.restoresCheckpoints = restoresCheckpoints
+        configuration.usesSELinux = usesSELinux
         configuration.runtimes = runtimes.mapValues { FilePath($0) }
         configuration.sharedMemorySize = UInt64(sharedMemoryMegabytes) << 20
         return configuration

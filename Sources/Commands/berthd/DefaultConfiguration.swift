@@ -41,6 +41,9 @@ enum DefaultConfiguration {
         # Seccomp profile of containers that name none: "unconfined", as CRI means it, or "runtime/default".
         unset_seccomp = "unconfined"
 
+        # Whether pods and containers have labels of SELinux, where the kernel runs it and its policy knows containers (lxc_contexts).
+        selinux = true
+
         # Where seccomp profiles are that pods name by a relative path ("Localhost").
         seccomp_directory = "/var/lib/kubelet/seccomp"
 

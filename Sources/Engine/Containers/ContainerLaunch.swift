@@ -10,7 +10,7 @@ extension Engine {
     /// Looks up what the specification of a container takes from host and pod, and builds it.
     func specification(
         of container: Container, in pod: PodSandbox, execution: ImageConfig.Execution, user: ContainerUser,
-        home: String, images: [Int: FilePath], volumes: [ImageVolume]
+        home: String, images: [Int: FilePath], volumes: [ImageVolume], labels: SELinuxLabels?
     ) throws -> RuntimeSpec {
         let security = container.config.security
         let cdi = try CDIRegistry(directories: configuration.cdiDirectories).edits(
@@ -39,6 +39,7 @@ extension Engine {
         builder.targetPIDNamespace = try targetNamespace(security.namespaces, in: pod)
         builder.seccomp = try seccomp(security)
         builder.apparmor = try apparmor.profile(of: security)
+        builder.selinux = labels
         builder.devices = try HostDevices.resolve(container.config) + cdi.hostDevices()
         builder.cdi = cdi
         builder.imageMounts = images
@@ -108,7 +109,8 @@ extension Engine {
             options.rootfs = layout.rootFS(of: container.id)
             options.overlay = OverlayRoot(
                 lower: overlay.lower.map { FilePath($0) }, upper: FilePath(upper), work: FilePath(work),
-                options: OverlayMount.settings.map { "\($0)=\($1)" })
+                options: OverlayMount.settings.map { "\($0)=\($1)" }
+                    + (spec.linux?.mountLabel.map { ["context=\"\($0)\""] } ?? []))
             if spec.linux?.rootfsPropagation == "rshared" {
                 let mounts = (try? MountTable.read()) ?? []
                 options.overlay?.holder = mounts.holder(of: layout.container(container.id))

@@ -94,13 +94,15 @@ extension Engine {
             try Failpoint.reach("container.create.rootfs")
             let resolver = UserResolver(files: LayeredFiles(layers: rootFS.readableLayers))
             let user = try resolver.resolve(config.security, imageUser: execution.user ?? "")
-            let mountedImages = try await mountImages(of: container, in: pod)
+            let labels = try labels(of: config, in: pod)
+            let mountedImages = try await mountImages(of: container, in: pod, labels)
             try Failpoint.reach("container.create.images")
             let volumes = try await makeVolumes(of: container, image: execution, rootFS: rootFS)
+            try await relabel(rootFS, as: labels)
             try Failpoint.reach("container.create.volumes")
             let unadjusted = try specification(
                 of: container, in: pod, execution: execution, user: user, home: resolver.home(of: user.uid),
-                images: mountedImages.mapValues(\.path), volumes: volumes)
+                images: mountedImages.mapValues(\.path), volumes: volumes, labels: labels)
             rollback.onFailure("tell the plugins") {
                 await self.plugins.containerStopped(container, in: pod)
                 await self.plugins.containerRemoved(container, in: pod)
@@ -111,8 +113,9 @@ extension Engine {
             if container.isRestored == true { try checkMounts(ofCheckpoint: id, spec) }
             let adjusted = try registry.container(id)
             try makeContainerDirectory(id, spec: spec, mounts: config.mounts)
+            try await relabel(config, volumes, as: labels)
             try Failpoint.reach("container.create.directory")
-            try await mountMappedRoot(rootFS, of: adjusted, in: pod)
+            try await mountMappedRoot(rootFS, of: adjusted, in: pod, labels)
             if container.isRestored == true { try await restoreDifference(of: id) }
             try Failpoint.reach("container.create.mounted")
             let launched =
@@ -123,7 +126,7 @@ extension Engine {
             let entry = LiveContainer(monitor: MonitorClient(socket: layout.monitorSocket(of: id)), spec: spec)
             live[id] = entry
             var warnings = launched.warnings.map { "\($0)" }
-            warnings += host.hasSELinux ? [] : Self.withoutSELinux(config)
+            warnings += withoutSELinux(config)
             for warning in warnings {
                 logger.notice(
                     "the kernel refused a part of container", metadata: ["container": "\(id)", "what": "\(warning)"])
@@ -151,18 +154,6 @@ extension Engine {
             await plugins.containerCreated(made, in: pod)
             return id
         }
-    }
-
-    /// What a config asks of SELinux, for a kernel that runs without it.
-    static func withoutSELinux(_ config: ContainerConfig) -> [String] {
-        var words: [String] = []
-        if let label = config.security.selinux?.label, !label.isEmpty {
-            words.append("config.linux.security_context.selinux_options \(label)")
-        }
-        words += config.mounts.indices.filter { config.mounts[$0].selinuxRelabel }.map {
-            "config.mounts[\($0)].selinux_relabel"
-        }
-        return words.map { "\($0) has no effect: this kernel runs without SELinux" }
     }
 
     /// What cannot be taken apart now stays as an exited container, so that its client sees it and removes it.

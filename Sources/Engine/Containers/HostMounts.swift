@@ -10,7 +10,9 @@ extension Engine {
     /// Mounts the images that the container's mounts name, read-only.
     ///
     /// - Returns: what is to be bound, and the image's ID, by the index of the mount.
-    func mountImages(of container: Container, in pod: PodSandbox) async throws -> [Int: (path: FilePath, id: String)] {
+    func mountImages(
+        of container: Container, in pod: PodSandbox, _ labels: SELinuxLabels?
+    ) async throws -> [Int: (path: FilePath, id: String)] {
         var result: [Int: (path: FilePath, id: String)] = [:]
         for (index, mount) in container.config.mounts.enumerated() {
             guard let image = mount.image else { continue }
@@ -27,7 +29,7 @@ extension Engine {
             let (id, mounts) = try await images.prepareImageMount(
                 containerID: container.id, index: index, image: image.image)
             let target = layout.image(index, of: container.id)
-            try await mountLayers(mounts, at: target, of: container.id, in: pod)
+            try await mountLayers(mounts, at: target, of: container.id, in: pod, labels)
             result[index] = (try Self.path(mount.imageSubPath, of: target, field: field), id)
         }
         return result
@@ -54,7 +56,9 @@ extension Engine {
 
     /// Mounts the root filesystem with the ids of the pod's user namespace (mount_setattr(2), "ID-mapped mounts"), or for a
     /// runtime that does not mount it itself.
-    func mountMappedRoot(_ rootFS: SnapshotMounts, of container: Container, in pod: PodSandbox) async throws {
+    func mountMappedRoot(
+        _ rootFS: SnapshotMounts, of container: Container, in pod: PodSandbox, _ labels: SELinuxLabels?
+    ) async throws {
         guard pod.userNamespace != nil || program(of: container) != nil else { return }
         if let user = pod.userNamespace, case .overlay(let overlay) = rootFS, let upper = overlay.upper {
             do {
@@ -64,11 +68,11 @@ extension Engine {
                 throw BerthError(.internal, "could not own \(upper) by the pod's root", cause: error)
             }
         }
-        try await mountLayers(rootFS, at: layout.rootFS(of: container.id), of: container.id, in: pod)
+        try await mountLayers(rootFS, at: layout.rootFS(of: container.id), of: container.id, in: pod, labels)
     }
 
     private func mountLayers(
-        _ mounts: SnapshotMounts, at target: FilePath, of id: String, in pod: PodSandbox
+        _ mounts: SnapshotMounts, at target: FilePath, of id: String, in pod: PodSandbox, _ labels: SELinuxLabels?
     ) async throws {
         do {
             try Files.makeDirectories(target, mode: 0o711)
@@ -77,7 +81,7 @@ extension Engine {
                 pod.userNamespace == nil
                 ? nil : try Syscall.open(layout.namespace("user", ofPod: pod.id), [.readOnly])
             defer { namespace?.close() }
-            switch mounts {
+            switch try mounts.takingLabels(labels, empty: layout.layers(of: id)) {
             case .bind(let source, let readOnly):
                 if let namespace {
                     try mapped(source, namespace.fd, at: target)
@@ -89,7 +93,8 @@ extension Engine {
                     try Syscall.mount(
                         source: nil, target: target, type: nil, flags: [.bind, .remount, .readOnly, .noDevices])
                 }
-            case .overlay(let overlay):
+            case .overlay(var overlay):
+                overlay.context = labels?.files
                 try await mountOverlay(overlay, at: target, of: id, namespace)
             }
         } catch let error as Errno {
@@ -168,6 +173,18 @@ extension Engine {
             throw BerthError(.internal, "could not unmount what container \(container.id) had mounted", cause: error)
         }
         for index in images { try await self.images.removeImageMount(containerID: container.id, index: index) }
+    }
+}
+
+extension SnapshotMounts {
+    /// A layer by itself as an overlay, where its files are to have another label in the container: all images share them.
+    ///
+    /// - Parameter empty: a directory for a second layer, since an overlay that only reads has two at least.
+    fileprivate func takingLabels(_ labels: SELinuxLabels?, empty: FilePath) throws(Errno) -> SnapshotMounts {
+        guard labels != nil, case .bind(let source, true) = self else { return self }
+        let below = empty.appending("empty")
+        try Files.makeDirectories(below, mode: 0o755)
+        return .overlay(OverlayMount(lower: [source.string, below.string]))
     }
 }
 

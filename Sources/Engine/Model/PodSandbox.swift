@@ -18,6 +18,8 @@ public struct PodSandbox: Codable, Sendable {
     public internal(set) var cgroup: String
     /// Set where this engine made `cgroup`, and so removes it.
     public internal(set) var ownsCgroup: Bool
+    /// `nil` where it was made without SELinux.
+    public internal(set) var selinux: SELinuxLabels?
     /// What keeps a shared PID namespace alive.
     public internal(set) var initProcess: ProcessIdentity?
 

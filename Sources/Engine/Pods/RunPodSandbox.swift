@@ -52,10 +52,11 @@ extension Engine {
         let id = Identifier.random()
         let cgroup = try self.cgroup(ofPod: id, config)
         return try await withRollback { rollback in
-            let pod = PodSandbox(
+            var pod = PodSandbox(
                 id: id, config: config, runtimeHandler: runtimeHandler, createdAt: WallClock.now(), state: .creating,
                 resources: config.resources, overhead: config.overhead, cgroup: cgroup,
                 ownsCgroup: !podCgroupExists(cgroup))
+            pod.selinux = try labels(ofPod: config)
             // The record comes first: whatever of the pod is made afterwards can be found and removed after a crash.
             registry.insert(pod)
             rollback.onFailure("remove what was made of pod sandbox \(id)") { try await self.undo(pod) }
@@ -129,9 +130,10 @@ extension Engine {
             let shared = layout.sharedMemory(ofPod: pod.id)
             try Files.makeDirectories(shared, mode: 0o1777)
             let root = pod.userNamespace.map { ",uid=\($0.uids[0].hostID),gid=\($0.gids[0].hostID)" } ?? ""
+            let context = pod.selinux.map { ",context=\"\($0.files)\"" } ?? ""
             try Syscall.mount(
                 source: "shm", target: shared, type: "tmpfs", flags: [.noSUID, .noDevices, .noExec],
-                data: "mode=1777,size=\(configuration.sharedMemorySize)\(root)")
+                data: "mode=1777,size=\(configuration.sharedMemorySize)\(root)\(context)")
         } catch let error as Errno {
             throw BerthError(
                 Self.code(of: error), "could not make the directory of pod sandbox \(pod.id)", cause: error)
@@ -154,8 +156,9 @@ extension Engine {
         error == .noSpace || error == .diskQuotaExceeded ? .resourceExhausted : .internal
     }
 
-    /// Files that the root of the pod's user namespace may write.
+    /// Files that the root of the pod's user namespace may write, with the pod's label.
     private func own(_ paths: [FilePath], by pod: PodSandbox) throws(Errno) {
+        if let label = pod.selinux?.files { for path in paths { try Relabel.tree(path, as: label) } }
         guard let user = pod.userNamespace else { return }
         for path in paths { try Syscall.fchownat(path, uid: user.uids[0].hostID, gid: user.gids[0].hostID) }
     }

@@ -22,6 +22,8 @@ struct SpecBuilder {
     var seccomp: RuntimeSpec.Linux.Seccomp?
     /// The name of the container's AppArmor profile; `nil` for none.
     var apparmor: String?
+    /// The container's; `nil` without SELinux.
+    var selinux: SELinuxLabels?
     /// Nodes for `config.devices`, and for a privileged container all of the host's.
     var devices: [HostDevice] = []
     /// What devices of the Container Device Interface add, but for their nodes, which are in `devices`.
@@ -63,7 +65,7 @@ struct SpecBuilder {
         process.noNewPrivileges = security.noNewPrivileges
         process.oomScoreAdj = Int(clamping: min(max(resources.oomScoreAdjustment, -1000), 1000))
         process.apparmorProfile = apparmor
-        if host.hasSELinux, let label = security.selinux?.label, !label.isEmpty { process.selinuxLabel = label }
+        if let label = selinux?.process, !label.isEmpty { process.selinuxLabel = label }
         return process
     }
 
@@ -147,6 +149,7 @@ struct SpecBuilder {
         linux.devices = devices.isEmpty ? nil : devices.map(\.specification)
         linux.seccomp = seccomp
         linux.rootfsPropagation = rootPropagation()
+        linux.mountLabel = selinux?.files
         if !security.privileged {
             linux.maskedPaths = security.maskedPaths.isEmpty ? host.maskedPaths : security.maskedPaths
             linux.readonlyPaths = security.readonlyPaths.isEmpty ? host.readonlyPaths : security.readonlyPaths
@@ -261,12 +264,6 @@ struct SpecBuilder {
     ) throws -> RuntimeSpec.Mount {
         guard mount.image == nil || image != nil else {
             throw BerthError(.internal, "\(field).image was not mounted")
-        }
-        // Without SELinux there is no label to set; the container's warnings say so.
-        guard !(mount.selinuxRelabel && host.hasSELinux) else {
-            throw BerthError(
-                .unimplemented, "\(field).selinux_relabel: files are not relabelled yet",
-                advice: "label the directory beforehand, and leave the field out")
         }
         if image == nil { try PodValidation.absolute(mount.hostPath, field: "\(field).host_path") }
         let destination = FilePath(mount.containerPath.hasPrefix("/") ? mount.containerPath : "/\(mount.containerPath)")

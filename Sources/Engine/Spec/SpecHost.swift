@@ -7,7 +7,6 @@ struct SpecHost: Sendable {
     var hasUnifiedCgroups = false
     /// Beside v1 hierarchies cgroup2's controllers are not handed down to containers: its hugetlb limits none then.
     var limitsHugepages = false
-    var hasSELinux = false
     /// Names `CAP_...`, in the kernel's order: what this kernel has and this daemon may give.
     var capabilities: [String] = []
     var defaultCapabilities: [String] = []
@@ -22,7 +21,6 @@ struct SpecHost: Sendable {
     init(_ facts: HostFacts) {
         hasUnifiedCgroups = facts.cgroups.layout == .unified
         limitsHugepages = facts.cgroups.hierarchy(of: "hugetlb").map { $0.isUnified == hasUnifiedCgroups } ?? false
-        hasSELinux = facts.hasSELinux
         capabilities = Capability.allCases.filter { facts.capabilities & $0.bit != 0 }.map(\.name)
         defaultCapabilities = DefaultProfile.capabilities
         maskedPaths = DefaultProfile.maskedPaths

@@ -56,6 +56,7 @@ extension OverlayMount {
             try Syscall.fsconfig(context.fd, .string("workdir", work))
         }
         for (option, value) in Self.settings { try Syscall.fsconfig(context.fd, .string(option, value)) }
+        if let label = self.context { try Syscall.fsconfig(context.fd, .string("context", label)) }
         try Syscall.fsconfig(context.fd, .create)
         return try Syscall.fsmount(context.fd, attributes: upper == nil ? .readOnly : [])
     }
@@ -83,6 +84,8 @@ extension OverlayMount {
             options += ["upperdir=" + Self.escaped(name(upper)), "workdir=" + Self.escaped(name(work))]
         }
         options += Self.settings.map { "\($0)=\($1)" }
+        // It has commas.
+        if let context { options.append("context=\"\(context)\"") }
         return options.joined(separator: ",")
     }
 

@@ -183,6 +183,8 @@ public struct OverlayMount: Hashable, Sendable {
     /// The layers that the last of `lower` shows as one, if there are more than an overlay takes: for who has to mount them another
     /// way, since an overlay cannot be mounted with other ids.
     public var joined: [String]
+    /// The SELinux context of all files in it; `nil` for their own.
+    public var context: String?
 
     public init(lower: [String], upper: String? = nil, work: String? = nil, joined: [String] = []) {
         self.lower = lower

@@ -108,6 +108,8 @@ struct PodVolumes {
                     $0.hostPath = source.string
                     $0.containerPath = request.mountPath
                     $0.readonly = request.readOnly ?? false || volume.downwardAPI != nil
+                    // What is the host's own keeps its label.
+                    $0.selinuxRelabel = volume.hostPath == nil
                     $0.propagation =
                         switch request.mountPropagation ?? .none {
                         case .none: .propagationPrivate
@@ -123,6 +125,7 @@ struct PodVolumes {
                     $0.hostPath = hostsFile.string
                     $0.containerPath = "/etc/hosts"
                     $0.readonly = container.securityContext?.readOnlyRootFilesystem ?? false
+                    $0.selinuxRelabel = true
                 })
         }
         if let path = container.terminationMessagePath, !path.isEmpty, !taken.contains(path) {
@@ -134,6 +137,7 @@ struct PodVolumes {
                 .with {
                     $0.hostPath = file.string
                     $0.containerPath = path
+                    $0.selinuxRelabel = true
                 })
         }
         return mounts

@@ -115,7 +115,7 @@ extension ContainerCompilation {
     /// `linux.mountLabel`, for filesystems that take one (SELinux labels those of the kernel by itself).
     private func labelled(_ data: [String], _ type: String) -> [String] {
         guard let label = linux.mountLabel, !label.isEmpty, facts.hasSELinux,
-            !["proc", "sysfs", "cgroup2"].contains(type),
+            !["proc", "sysfs", "cgroup", "cgroup2", "mqueue"].contains(type),
             !data.contains(where: { $0.hasPrefix("context=") })
         else { return data }
         return data + ["context=\"\(label)\""]

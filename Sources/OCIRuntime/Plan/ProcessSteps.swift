@@ -16,6 +16,10 @@ struct ProcessSteps {
     /// What still needs the rights that the process loses.
     func prepare(_ steps: inout PlanBuilder, isExec: Bool) throws {
         if !options.noNewKeyring {
+            if facts.hasSELinux, let label = process.selinuxLabel, !label.isEmpty {
+                // Else its processes could not look into it.
+                steps.child("label the keyring \(label)", Self.selinux("keycreate", label))
+            }
             // A kernel or an outer seccomp profile without keyrings is no reason to fail.
             steps.child("make a session keyring", optional: true, .newKeyring(.with { $0.name = "_ses.\(options.id)" }))
         }
@@ -229,14 +233,16 @@ struct ProcessSteps {
                     .failedPrecondition,
                     "process.selinuxLabel: \"\(label.prefix(128))\": SELinux is not enabled on this host")
             }
-            steps.child(
-                "set the SELinux label \(label)",
-                .setSecurityLabel(
-                    .with {
-                        $0.file = "exec"
-                        $0.label = label
-                    }))
+            steps.child("set the SELinux label \(label)", Self.selinux("exec", label))
         }
+    }
+
+    private static func selinux(_ file: String, _ label: String) -> Berth_Launch_V1_Step.OneOf_Action {
+        .setSecurityLabel(
+            .with {
+                $0.file = file
+                $0.label = label
+            })
     }
 
     // MARK: Seccomp

@@ -250,6 +250,17 @@ import Testing
         fixture.apparmor = "mine"
         #expect(try fixture.build().process?.apparmorProfile == "mine")
     }
+
+    @Test func labelsAreThoseOfTheProcessAndOfMounts() throws {
+        var fixture = SpecFixture()
+        #expect(try fixture.build().process?.selinuxLabel == nil)
+        #expect(try fixture.build().linux?.mountLabel == nil)
+        fixture.selinux = SELinuxLabels(process: "u:r:c_t:s0:c1", files: "u:o:f_t:s0:c1")
+        #expect(try fixture.build().process?.selinuxLabel == "u:r:c_t:s0:c1")
+        fixture.selinux?.process = ""
+        #expect(try fixture.build().process?.selinuxLabel == nil)
+        #expect(try fixture.build().linux?.mountLabel == "u:o:f_t:s0:c1")
+    }
 }
 
 @Suite("Capabilities of a container") struct CapabilitySetTests {

@@ -14,6 +14,7 @@ struct SpecFixture {
     var host: SpecHost
     var devices: [HostDevice] = []
     var apparmor: String?
+    var selinux: SELinuxLabels?
     var targetPIDNamespace: String?
     var cdi = CDIEdits()
     var passedAnnotations: [String] = []
@@ -45,6 +46,7 @@ struct SpecFixture {
             layout: StateLayout(root: "/run/b"), cgroup: "/kubepods/p/ctr1", host: host)
         builder.devices = devices
         builder.apparmor = apparmor
+        builder.selinux = selinux
         builder.targetPIDNamespace = targetPIDNamespace
         builder.cdi = cdi
         builder.passedAnnotations = passedAnnotations
