@@ -1,3 +1,4 @@
+internal import Core
 public import SystemPackage
 
 /// How a host mounts its cgroups.
@@ -62,7 +63,8 @@ public struct CgroupHost: Sendable {
     private static func unifiedAtItsUsualPlace(_ ownCgroups: String) throws(Errno) -> CgroupHost? {
         let mountpoint: FilePath = "/sys/fs/cgroup"
         let own = ownPaths(ownCgroups)
-        guard own.count == 1, let path = own[""], let directory = try? Syscall.open(mountpoint, [.path, .directory])
+        guard own.count == 1, let (controller, path) = own.first, controller.isEmpty,
+            let directory = try? Syscall.open(mountpoint, [.path, .directory])
         else { return nil }
         defer { directory.close() }
         guard try Syscall.filesystemType(directory.fd) == cgroup2Magic else { return nil }
@@ -86,23 +88,24 @@ public struct CgroupHost: Sendable {
         let relevant = mountInfo.utf8.split(separator: UInt8(ascii: "\n")).filter { isCgroupMount($0) }
         let mounts = relevant.compactMap(MountTable.entry)
         let own = ownPaths(ownCgroups)
+        func ownPath(_ controller: String) -> String? { own.first { $0.controller == controller }?.path }
 
         var hierarchies: [CgroupHierarchy] = []
-        var seen: Set<String> = []
-        for mount in mounts where seen.insert(mount.device).inserted {
+        var seen = SeenTexts()
+        for mount in mounts where seen.insert(mount.device) {
             let mountpoint = FilePath(mount.target)
             if mount.type == "cgroup2" {
                 hierarchies.append(
                     CgroupHierarchy(
                         mountpoint: mountpoint, root: mount.root, controllers: unifiedControllers(mountpoint),
-                        isUnified: true, ownPath: own[""] ?? "/"))
+                        isUnified: true, ownPath: ownPath("") ?? "/"))
             } else {
-                let controllers = mount.superOptions.filter { option in own[option] != nil }
+                let controllers = mount.superOptions.filter { ownPath($0) != nil }
                 guard let first = controllers.first else { continue }
                 hierarchies.append(
                     CgroupHierarchy(
                         mountpoint: mountpoint, root: mount.root, controllers: controllers, isUnified: false,
-                        ownPath: own[first] ?? "/"))
+                        ownPath: ownPath(first) ?? "/"))
             }
         }
         let hasLegacy = hierarchies.contains { !$0.isUnified }
@@ -121,15 +124,15 @@ public struct CgroupHost: Sendable {
     }
 
     /// `N:CONTROLLERS:PATH` lines by controller; the key of the cgroup2 line is empty.
-    static func ownPaths(_ text: String) -> [String: String] {
-        var paths: [String: String] = [:]
+    static func ownPaths(_ text: String) -> [(controller: String, path: String)] {
+        var paths: [(controller: String, path: String)] = []
         for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3 else { continue }
             let path = String(Substring(fields[2]))
-            if fields[1].isEmpty { paths[""] = path }
+            if fields[1].isEmpty { paths.append(("", path)) }
             for controller in fields[1].split(separator: UInt8(ascii: ",")) {
-                paths[String(Substring(controller))] = path
+                paths.append((String(Substring(controller)), path))
             }
         }
         return paths

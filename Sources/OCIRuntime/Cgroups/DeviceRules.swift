@@ -27,7 +27,7 @@ public enum DeviceRules {
     /// For devices.allow and devices.deny of v1.
     public static func legacyWrites(_ rules: [Rule]) -> [CgroupWrite] {
         var writes: [CgroupWrite] = []
-        var seen: Set<String> = []
+        var seen = SeenTexts()
         for rule in rules {
             let file = rule.allow ? "devices.allow" : "devices.deny"
             let type = rule.type ?? "a"
@@ -39,14 +39,14 @@ public enum DeviceRules {
                 // Starts anew: what was written before no longer matters.
                 write = CgroupWrite("devices", file, "a")
                 writes.removeAll()
-                seen.removeAll()
+                seen = SeenTexts()
             } else {
                 let major = rule.major.flatMap { $0 < 0 ? nil : "\($0)" } ?? "*"
                 let minor = rule.minor.flatMap { $0 < 0 ? nil : "\($0)" } ?? "*"
                 write = CgroupWrite(
                     "devices", file, "\(type) \(major):\(minor) \(access.isEmpty ? "rwm" : access)")
             }
-            if seen.insert("\(file) \(write.value)").inserted { writes.append(write) }
+            if seen.insert("\(file) \(write.value)") { writes.append(write) }
         }
         return writes
     }

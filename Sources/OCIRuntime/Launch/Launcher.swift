@@ -156,7 +156,7 @@ public final class Launcher: Sendable {
 
     static func memoryFile(_ name: String, _ bytes: [UInt8]) throws -> OwnedDescriptor {
         let file = try Syscall.memfdCreate(name)
-        try file.fd.writeAll(toAbsoluteOffset: 0, bytes)
+        try Files.writeAll(file.fd, bytes)
         return file
     }
 

@@ -19,8 +19,8 @@ enum CapabilityWarnings {
             warnings.append("ignoring unknown or unavailable capabilities: [\(names)]")
         }
         // capabilities(7): ambient is what is permitted and inheritable.
-        let kept = Set(sets.permitted ?? []).intersection(sets.inheritable ?? [])
-        for name in sets.ambient ?? [] where !kept.contains(name) && !unknown.contains(name) {
+        let needed = [sets.permitted ?? [], sets.inheritable ?? []]
+        for name in sets.ambient ?? [] where !unknown.contains(name) && !needed.allSatisfy({ $0.contains(name) }) {
             warnings.append("can't raise ambient capability \(name): operation not permitted")
         }
         return warnings

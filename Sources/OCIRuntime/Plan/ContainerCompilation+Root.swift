@@ -1,3 +1,4 @@
+internal import Core
 internal import LaunchAPI
 internal import LinuxKernel
 internal import OCISpec
@@ -133,8 +134,8 @@ extension ContainerCompilation {
         for path in linux.readonlyPaths ?? [] {
             steps.child("make \(path) read-only", .readonlyPath(.with { $0.path = path }))
         }
-        var masked: Set<String> = []
-        for path in linux.maskedPaths ?? [] where masked.insert(path).inserted {
+        var masked = SeenTexts()
+        for path in linux.maskedPaths ?? [] where masked.insert(path) {
             steps.child(
                 "mask \(path)",
                 .maskPath(

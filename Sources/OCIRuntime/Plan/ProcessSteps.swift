@@ -103,9 +103,9 @@ struct ProcessSteps {
 
     /// The last of equal names holds, as getenv(3) of most programs would not have it.
     private var environment: [String] {
-        var seen: Set<String> = []
+        var seen = SeenTexts()
         let kept = (process.env ?? []).reversed().filter { variable in
-            seen.insert(String(variable.prefix { $0 != "=" })).inserted
+            seen.insert(String(variable.prefix { $0 != "=" }))
         }
         return kept.reversed().filter { $0 != "HOME=" }
     }

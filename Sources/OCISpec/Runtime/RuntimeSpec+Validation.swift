@@ -104,7 +104,7 @@ extension RuntimeSpec {
     }
 
     private func namespaceViolation() -> SpecViolation? {
-        var seen: Set<String> = []
+        var seen = SeenTexts()
         for (index, namespace) in (linux?.namespaces ?? []).enumerated() {
             let field = "linux.namespaces[\(index)]"
             guard Self.namespaceTypes.contains(namespace.type) else {
@@ -113,7 +113,7 @@ extension RuntimeSpec {
                     "\"\(namespace.type.prefix(64))\" is unknown; known are \(Self.namespaceTypes.joined(separator: ", "))"
                 )
             }
-            if !seen.insert(namespace.type).inserted {
+            if !seen.insert(namespace.type) {
                 return SpecViolation("\(field).type", "\"\(namespace.type)\" stands there twice")
             }
             if let path = namespace.path, !path.isEmpty, !path.hasPrefix("/") {
