@@ -198,6 +198,7 @@ int bl_step_clone(struct bl_launch *launch, const Berth__Launch__V1__Clone *acti
     int pair[2];
     if (make_streams(launch, error) < 0)
         return -1;
+    bl_give_stdio_ahead(launch);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return bl_fail(error, errno, NULL, "make the baton's socket");
 

@@ -140,6 +140,9 @@ int bl_enter_time_namespace(struct bl_launch *launch, struct bl_error *error);
 int bl_write_id_maps(int proc, pid_t pid, Berth__Launch__V1__IDMap *const *uids, size_t n_uids,
                      Berth__Launch__V1__IDMap *const *gids, size_t n_gids, struct bl_error *error);
 int bl_become_namespace_root(struct bl_error *error);
+
+// Pipes of the child's stdio get the owner that its set_user step wants in another user namespace. Before the clone.
+void bl_give_stdio_ahead(const struct bl_launch *launch);
 // clone.c
 BL_STEP(bl_step_clone, Clone);
 // clone3 with a fallback to clone; 0 in the child.

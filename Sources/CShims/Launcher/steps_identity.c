@@ -45,14 +45,24 @@ static int put_capabilities(const struct capabilities *wanted)
 
 // The container's user must be able to open /dev/stdout: pipes and terminals are given to it. Files and sockets of the
 // caller, and /dev/null, stay whose they are.
-static void give_stdio(uint32_t uid)
+static void give(int fd, uint32_t uid, bool terminals)
 {
-    for (int fd = 0; fd < 3; fd++) {
-        struct stat status;
-        if (fstat(fd, &status) < 0 || status.st_uid == uid)
+    struct stat status;
+    if (fstat(fd, &status) < 0 || status.st_uid == uid)
+        return;
+    if (S_ISFIFO(status.st_mode) || (terminals && S_ISCHR(status.st_mode) && isatty(fd)))
+        (void)!fchown(fd, uid, (gid_t)-1); // what cannot be given stays as it is
+}
+
+void bl_give_stdio_ahead(const struct bl_launch *launch)
+{
+    for (size_t i = launch->step; i < launch->plan->n_steps; i++) {
+        const bl_step *step = launch->plan->steps[i];
+        if (step->action_case != BL_ACTION(SET_USER) || !step->set_user->host_uid)
             continue;
-        if (S_ISFIFO(status.st_mode) || (S_ISCHR(status.st_mode) && isatty(fd)))
-            (void)!fchown(fd, uid, (gid_t)-1); // what cannot be given stays as it is
+        for (int fd = 0; fd < 3; fd++)
+            give(launch->child_streams[fd] >= 0 ? launch->child_streams[fd] : fd, step->set_user->host_uid, false);
+        return;
     }
 }
 
@@ -69,7 +79,8 @@ int bl_step_set_user(struct bl_launch *launch, const Berth__Launch__V1__SetUser 
     if (action->n_additional_gids > BL_COUNT(groups))
         return bl_fail(error, E2BIG, NULL, "%zu additional groups; %zu are allowed", action->n_additional_gids,
                        BL_COUNT(groups));
-    give_stdio(action->uid);
+    for (int fd = 0; fd < 3; fd++)
+        give(fd, action->uid, true);
     // Capabilities outlive the change of user until set_capabilities says which ones stay; exec ends this.
     if (prctl(PR_SET_KEEPCAPS, 1) < 0)
         return bl_fail(error, errno, NULL, "keep capabilities");

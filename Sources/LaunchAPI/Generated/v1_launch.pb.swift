@@ -1376,6 +1376,10 @@ public nonisolated struct Berth_Launch_V1_SetUser: Sendable {
   /// Where the user namespace denies setgroups(2).
   public var skipGroups: Bool = false
 
+  /// The uid as the launcher's user namespace has it, where the process has another one: pipes of its stdio are given to it
+  /// before the clone, since nobody in there could.
+  public var hostUid: UInt32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -4839,7 +4843,7 @@ nonisolated extension Berth_Launch_V1_SetCapabilities: SwiftProtobuf.Message, Sw
 
 nonisolated extension Berth_Launch_V1_SetUser: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".SetUser"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}uid\0\u{1}gid\0\u{3}additional_gids\0\u{3}skip_groups\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}uid\0\u{1}gid\0\u{3}additional_gids\0\u{3}skip_groups\0\u{3}host_uid\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4851,6 +4855,7 @@ nonisolated extension Berth_Launch_V1_SetUser: SwiftProtobuf.Message, SwiftProto
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.gid) }()
       case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.additionalGids) }()
       case 4: try { try decoder.decodeSingularBoolField(value: &self.skipGroups) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.hostUid) }()
       default: break
       }
     }
@@ -4869,6 +4874,9 @@ nonisolated extension Berth_Launch_V1_SetUser: SwiftProtobuf.Message, SwiftProto
     if self.skipGroups != false {
       try visitor.visitSingularBoolField(value: self.skipGroups, fieldNumber: 4)
     }
+    if self.hostUid != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hostUid, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4877,6 +4885,7 @@ nonisolated extension Berth_Launch_V1_SetUser: SwiftProtobuf.Message, SwiftProto
     if lhs.gid != rhs.gid {return false}
     if lhs.additionalGids != rhs.additionalGids {return false}
     if lhs.skipGroups != rhs.skipGroups {return false}
+    if lhs.hostUid != rhs.hostUid {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -85,11 +85,7 @@ extension ContainerCompilation {
     /// `nil` in a user namespace that does not have it, or whose mappings are not in the configuration.
     private func hostUserID(_ id: UInt32) -> UInt32? {
         guard namespaces.isNewOrJoined(.user) else { return id }
-        let mappings = linux.uidMappings ?? []
-        for mapping in mappings where id >= mapping.containerID && id - mapping.containerID < mapping.size {
-            return mapping.hostID + (id - mapping.containerID)
-        }
-        return nil
+        return (linux.uidMappings ?? []).hostID(of: id)
     }
 
     private mutating func limit(_ write: CgroupWrite) throws {

@@ -38,3 +38,10 @@ extension HostFacts {
         return message
     }
 }
+
+extension [RuntimeSpec.IDMapping] {
+    /// `nil` for one that is not mapped.
+    func hostID(of id: UInt32) -> UInt32? {
+        first { id >= $0.containerID && id - $0.containerID < $0.size }.map { $0.hostID + (id - $0.containerID) }
+    }
+}

@@ -13,6 +13,12 @@ struct ProcessSteps {
 
     var user: RuntimeSpec.Process.User { process.user ?? .init() }
 
+    /// 0 without a user namespace, or where its mappings are not in the configuration.
+    private var hostUserID: UInt32 {
+        guard linux?.namespaces?.contains(where: { $0.type == "user" }) == true else { return 0 }
+        return (linux?.uidMappings ?? []).hostID(of: user.uid) ?? 0
+    }
+
     /// What still needs the rights that the process loses.
     func prepare(_ steps: inout PlanBuilder, isExec: Bool) throws {
         if !options.noNewKeyring {
@@ -83,6 +89,7 @@ struct ProcessSteps {
                     $0.gid = user.gid
                     $0.additionalGids = user.additionalGids ?? []
                     $0.skipGroups = deniesGroups
+                    $0.hostUid = hostUserID
                 }))
         steps.child("enter \(process.cwd)", .changeDirectory(.with { $0.path = process.cwd }))
         steps.child("set capabilities", .setCapabilities(capabilities()))

@@ -119,6 +119,24 @@ import Testing
         }
     }
 
+    /// As programs do that log to /dev/stderr by a link from their log file.
+    @Test(.enabled(if: mapsIDsOfScratch), arguments: [nil, 1000] as [Int64?])
+    func stdioCanBeOpenedByItsNameInAPodsOwnUserNamespace(uid: Int64?) async throws {
+        try await EngineFixture.with { fixture in
+            let mapping = [IDMapping(containerID: 0, hostID: 100_000, size: 65_536)]
+            let user = UserNamespaceOptions(mode: .pod, uids: mapping, gids: mapping)
+            let pod = try await fixture.engine.runPodSandbox(fixture.podConfig { $0.security.namespaces.user = user })
+            let id = try await fixture.engine.createContainer(
+                fixture.containerConfig("echo opened >/dev/stdout; sleep 100") {
+                    $0.security.namespaces.user = user
+                    $0.security.runAsUser = uid
+                }, in: pod)
+            try await fixture.engine.startContainer(id)
+            try await eventually("the log") { fixture.log().contains("stdout F opened") }
+            #expect(try await output(fixture, id, "echo out >/dev/stdout; echo err >/dev/stderr") == "out\nerr\n")
+        }
+    }
+
     @Test(.enabled(if: mapsIDsOfScratch))
     func aPodWithItsOwnUserNamespaceTakesMoreLayersThanAnOverlay() async throws {
         try await EngineFixture.with { fixture in

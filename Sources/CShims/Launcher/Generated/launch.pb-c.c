@@ -6906,7 +6906,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__set_capabilities__descriptor
   (ProtobufCMessageInit) berth__launch__v1__set_capabilities__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor berth__launch__v1__set_user__field_descriptors[4] =
+static const ProtobufCFieldDescriptor berth__launch__v1__set_user__field_descriptors[5] =
 {
   {
     "uid",
@@ -6956,17 +6956,30 @@ static const ProtobufCFieldDescriptor berth__launch__v1__set_user__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "host_uid",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Berth__Launch__V1__SetUser, host_uid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned berth__launch__v1__set_user__field_indices_by_name[] = {
   2,   /* field[2] = additional_gids */
   1,   /* field[1] = gid */
+  4,   /* field[4] = host_uid */
   3,   /* field[3] = skip_groups */
   0,   /* field[0] = uid */
 };
 static const ProtobufCIntRange berth__launch__v1__set_user__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor berth__launch__v1__set_user__descriptor =
 {
@@ -6976,7 +6989,7 @@ const ProtobufCMessageDescriptor berth__launch__v1__set_user__descriptor =
   "Berth__Launch__V1__SetUser",
   "berth.launch.v1",
   sizeof(Berth__Launch__V1__SetUser),
-  4,
+  5,
   berth__launch__v1__set_user__field_descriptors,
   berth__launch__v1__set_user__field_indices_by_name,
   1,  berth__launch__v1__set_user__number_ranges,

@@ -965,10 +965,15 @@ struct  Berth__Launch__V1__SetUser
    * Where the user namespace denies setgroups(2).
    */
   protobuf_c_boolean skip_groups;
+  /*
+   * The uid as the launcher's user namespace has it, where the process has another one: pipes of its stdio are given to it
+   * before the clone, since nobody in there could.
+   */
+  uint32_t host_uid;
 };
 #define BERTH__LAUNCH__V1__SET_USER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&berth__launch__v1__set_user__descriptor) \
-    , 0, 0, 0,NULL, 0 }
+    , 0, 0, 0,NULL, 0, 0 }
 
 
 struct  Berth__Launch__V1__SetNoNewPrivileges

@@ -34,6 +34,17 @@ internal import Testing
     }
 
     @Test(arguments: RuntimeUnderTest.allCases)
+    func itsUserOpensStdioByName(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            let output = try await fixture.shell(
+                "echo out > /dev/stdout; echo err > /dev/stderr",
+                "\(Self.mapped) | .process.user = {\"uid\": 5, \"gid\": 6}")
+            #expect(output.standardOutput == "out\n", "\(output)")
+            #expect(output.standardError == "err\n", "\(output)")
+        }
+    }
+
+    @Test(arguments: RuntimeUnderTest.allCases)
     func rootHasNoRightsOutside(_ kind: RuntimeUnderTest) async throws {
         try await OCIFixture.with(kind) { fixture in
             try fixture.scratch.file("bundle/rootfs/secret", "", mode: 0o600)
