@@ -14,7 +14,7 @@ extension Engine {
                 throw BerthError.notFound("pod sandbox", container.podID)
             }
             let limits = try await self.plugins.updateContainer(
-                container, to: ResourceTranslation.specification(update, on: self.host), in: pod)
+                container, to: ResourceTranslation.ofContainer(update, on: self.host), in: pod)
             try self.apply(limits, to: container.cgroup)
             try Failpoint.reach("container.update.applied")
             let updated = try self.registry.updateContainer(container.id) {

@@ -25,6 +25,17 @@ enum ResourceTranslation {
         return result
     }
 
+    /// Those of a container: one with a limit of memory does not swap, unless it says how much it may, as the field has it.
+    static func ofContainer(_ limits: LinuxResources, on host: SpecHost) -> RuntimeSpec.Linux.Resources {
+        var result = specification(limits, on: host)
+        if host.accountsSwap, limits.memoryLimit > 0, limits.memorySwapLimit == 0,
+            limits.unified["memory.swap.max"] == nil
+        {
+            result.memory?.swap = limits.memoryLimit
+        }
+        return result
+    }
+
     /// What of them CRI can say.
     static func limits(_ specification: RuntimeSpec.Linux.Resources) -> LinuxResources {
         var result = LinuxResources()

@@ -144,7 +144,7 @@ struct SpecBuilder {
             linux.uidMappings = user.uids.map(RuntimeSpec.IDMapping.init)
             linux.gidMappings = user.gids.map(RuntimeSpec.IDMapping.init)
         }
-        linux.resources = ResourceTranslation.specification(resources, on: host)
+        linux.resources = ResourceTranslation.ofContainer(resources, on: host)
         linux.resources?.devices = deviceRules()
         linux.devices = devices.isEmpty ? nil : devices.map(\.specification)
         linux.seccomp = seccomp

@@ -7,6 +7,8 @@ struct SpecHost: Sendable {
     var hasUnifiedCgroups = false
     /// Beside v1 hierarchies cgroup2's controllers are not handed down to containers: its hugetlb limits none then.
     var limitsHugepages = false
+    /// A limit of memory and swap together is one that the kernel knows.
+    var accountsSwap = false
     /// Names `CAP_...`, in the kernel's order: what this kernel has and this daemon may give.
     var capabilities: [String] = []
     var defaultCapabilities: [String] = []
@@ -21,6 +23,11 @@ struct SpecHost: Sendable {
     init(_ facts: HostFacts) {
         hasUnifiedCgroups = facts.cgroups.layout == .unified
         limitsHugepages = facts.cgroups.hierarchy(of: "hugetlb").map { $0.isUnified == hasUnifiedCgroups } ?? false
+        accountsSwap =
+            facts.cgroups.hierarchy(of: "memory").map {
+                // On cgroup2 the root has no such file: there the limit is written where its file is.
+                $0.isUnified || Files.exists($0.mountpoint.appending("memory.memsw.limit_in_bytes"))
+            } ?? false
         capabilities = Capability.allCases.filter { facts.capabilities & $0.bit != 0 }.map(\.name)
         defaultCapabilities = DefaultProfile.capabilities
         maskedPaths = DefaultProfile.maskedPaths

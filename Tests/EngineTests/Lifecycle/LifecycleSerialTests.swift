@@ -228,10 +228,22 @@ import Testing
             let cgroup = Cgroup(host: fixture.engine.facts.cgroups, path: try fixture.engine.container(id).cgroup)
             let file = cgroup.isUnified("memory") ? "memory.max" : "memory.limit_in_bytes"
             #expect(try cgroup.read("memory", file) == "\(64 << 20)")
+            func swap() -> String? {
+                (try? cgroup.read("memory", "memory.swap.max"))
+                    ?? (try? cgroup.read("memory", "memory.memsw.limit_in_bytes"))
+            }
+            // Of cgroup2 swap alone, of v1 with memory; where it is not accounted, neither.
+            #expect([nil, "0", "\(64 << 20)"].contains(swap()))
             var update = LinuxResources()
             update.memoryLimit = 32 << 20
             try await fixture.engine.updateContainerResources(id, to: update)
             #expect(try cgroup.read("memory", file) == "\(32 << 20)")
+            #expect([nil, "0", "\(32 << 20)"].contains(swap()))
+            update.memoryLimit = 96 << 20
+            try await fixture.engine.updateContainerResources(id, to: update)
+            #expect([nil, "0", "\(96 << 20)"].contains(swap()))
+            update.memoryLimit = 32 << 20
+            try await fixture.engine.updateContainerResources(id, to: update)
             #expect(try fixture.engine.container(id).resources.cpuShares == 512)
             let statistics = await fixture.engine.statistics(of: try fixture.engine.container(id))
             #expect(statistics.usage?.memoryAvailable ?? 0 <= 32 << 20)

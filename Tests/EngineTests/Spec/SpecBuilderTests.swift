@@ -191,6 +191,26 @@ import Testing
         #expect(spec.linux?.cgroupsPath == "/kubepods/p/ctr1")
     }
 
+    @Test func aContainerWithALimitOfMemoryDoesNotSwapUnlessItSaysHowMuch() throws {
+        var fixture = SpecFixture()
+        fixture.host.accountsSwap = true
+        func swap(_ change: (inout LinuxResources) -> Void) throws -> Int64? {
+            var limits = LinuxResources()
+            limits.memoryLimit = 64 << 20
+            change(&limits)
+            fixture.config.resources = limits
+            return try fixture.build().linux?.resources?.memory?.swap
+        }
+        #expect(try swap { _ in } == 64 << 20)
+        #expect(try swap { $0.memorySwapLimit = 96 << 20 } == 96 << 20)
+        #expect(try swap { $0.memorySwapLimit = -1 } == -1)
+        #expect(try swap { $0.unified = ["memory.swap.max": "1000"] } == nil)
+        #expect(try swap { $0.memoryLimit = 0 } == nil)
+        #expect(try swap { $0.memoryLimit = -1 } == nil)
+        fixture.host.accountsSwap = false
+        #expect(try swap { _ in } == nil)
+    }
+
     /// A kubelet names every page size, with 0 for those that a pod does not ask for.
     @Test func hugePagesThatNobodyCanLimitAreLeftOutWhereTheirLimitIsNone() throws {
         var fixture = SpecFixture()
