@@ -102,7 +102,7 @@ let targets: [Target] = [
     // Exec, attach and port-forward: SPDY, WebSocket and the server behind the one-time URLs.
     library("Streaming", ["Core", "CZlib", .nio, .nioPosix, .crypto, .log]),
     library(
-        "CRIServer", ["Engine", "Streaming", "Core", "CRIAPI", .grpc, .grpcProtobuf, .protobuf, .log]),
+        "CRIServer", ["Engine", "Streaming", "Core", "CRIAPI", .grpc, .grpcProtobuf, .protobuf, .nio, .log]),
     library(
         "ContainerdServer", ["Engine", "Core", "ContainerdAPI", .grpc, .grpcProtobuf, .protobuf, .log]),
     library(
@@ -158,7 +158,7 @@ let targets: [Target] = [
         ], exclude: ["plugin.py"], swiftSettings: settings),
     tests("Streaming", ["Core", .log]),
     tests("SocketTransport", [.grpc, .grpcTransport, .nio, .nioPosix, .nioEmbedded, .system]),
-    tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc]),
+    tests("CRIServer", ["Engine", "Core", "CRIAPI", .grpc, .nio]),
     tests(
         "ContainerdServer",
         [

@@ -1,5 +1,6 @@
 import Core
 import GRPCCore
+import NIOCore
 import Testing
 
 @testable import CRIServer
@@ -15,6 +16,7 @@ import Testing
     @Test func cancellationAndStrangersAreTold() {
         struct Odd: Error {}
         #expect(ErrorMapping.status(of: CancellationError()).code == .cancelled)
+        #expect(ErrorMapping.status(of: ChannelError.ioOnClosedChannel).code == .cancelled)
         #expect(ErrorMapping.status(of: Odd()).code == .internalError)
         #expect(ErrorMapping.status(of: RPCError(code: .dataLoss, message: "m")).code == .dataLoss)
     }

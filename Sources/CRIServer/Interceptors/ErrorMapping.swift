@@ -1,5 +1,6 @@
 internal import Core
 public import GRPCCore
+internal import NIOCore
 
 /// Turns every error of a handler into a gRPC status: the only place that knows which code is which.
 ///
@@ -40,6 +41,8 @@ public struct ErrorMapping: ServerInterceptor {
         case let error as RPCError: error
         case let error as BerthError: RPCError(code: code(of: error.code), message: "\(error)")
         case is CancellationError: RPCError(code: .cancelled, message: "the call was cancelled")
+        // What a stream writes to a client that has gone.
+        case ChannelError.ioOnClosedChannel: RPCError(code: .cancelled, message: "the client has closed its connection")
         default: RPCError(code: .internalError, message: "\(error)")
         }
     }
