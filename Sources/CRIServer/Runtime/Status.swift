@@ -25,6 +25,7 @@ extension RuntimeServer {
             }
             $0.features.supplementalGroupsPolicy = true
             $0.features.mountOptions = true
+            $0.features.userNamespacesHostNetwork = status.handlers.contains { $0.name.isEmpty && $0.userNamespaces }
             if request.verbose { $0.info = status.information }
         }
     }

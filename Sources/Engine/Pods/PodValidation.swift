@@ -54,8 +54,7 @@ enum PodValidation {
             }
             return
         }
-        for (name, mode) in [("network", namespaces.network), ("pid", namespaces.pid), ("ipc", namespaces.ipc)]
-        where mode == .node {
+        for (name, mode) in [("pid", namespaces.pid), ("ipc", namespaces.ipc)] where mode == .node {
             throw BerthError(
                 .invalidArgument, "\(options).\(name) is NODE: a pod with its own user namespace cannot have the host's"
             )

@@ -241,12 +241,23 @@ struct SpecBuilder {
             Mount(destination: "/dev/shm", type: "bind", source: shared, options: ["rbind", "rw"]),
             Mount(
                 destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"]),
-            Mount(
-                destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", access]),
+            sysfs(access),
             Mount(
                 destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup",
                 options: ["nosuid", "noexec", "nodev", "relatime", access]),
         ]
+    }
+
+    /// A sysfs shows a network namespace, whose owner alone may mount it: to a user namespace with the host's network the host's is
+    /// bound, with nothing in it writable.
+    private func sysfs(_ access: String) -> RuntimeSpec.Mount {
+        let options = ["nosuid", "noexec", "nodev"]
+        guard pod.userNamespace != nil, pod.hasHostNetwork else {
+            return .init(destination: "/sys", type: "sysfs", source: "sysfs", options: options + [access])
+        }
+        let readOnly = host.hasRecursiveReadonlyMounts ? "rro" : "ro"
+        return .init(
+            destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "rprivate"] + options + [readOnly])
     }
 
     private func podFiles() -> [RuntimeSpec.Mount] {

@@ -119,6 +119,36 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: mapsIDsOfScratch))
+    func aPodWithItsOwnUserNamespaceMayHaveTheHostsNetwork() async throws {
+        try await EngineFixture.with { fixture in
+            let before = try fixture.snapshot()
+            let mapping = [IDMapping(containerID: 0, hostID: 100_000, size: 65_536)]
+            let user = UserNamespaceOptions(mode: .pod, uids: mapping, gids: mapping)
+            let pod = try await fixture.engine.runPodSandbox(
+                fixture.podConfig {
+                    $0.security.namespaces.user = user
+                    $0.security.namespaces.network = .node
+                })
+            let id = try await fixture.engine.createContainer(
+                fixture.containerConfig("sleep 100") {
+                    $0.security.namespaces.user = user
+                    $0.security.namespaces.network = .node
+                }, in: pod)
+            try await fixture.engine.startContainer(id)
+            let own = try Syscall.readlinkat("/proc/self/ns/net")
+            #expect(try await output(fixture, id, "readlink /proc/self/ns/net; id -u") == "\(own)\n0\n")
+            #expect(try await output(fixture, id, "cat /sys/class/net/lo/address") == "00:00:00:00:00:00\n")
+            // Neither its top nor a mount in it.
+            let read = try await output(
+                fixture, id, "grep ' /sys' /proc/self/mountinfo | grep -v ' /sys/fs/cgroup' | grep -vc ' ro,'")
+            #expect(read == "0\n")
+            #expect(try await output(fixture, id, "ip link set lo down 2>&1").contains("not permitted"))
+            try await fixture.engine.removePodSandbox(pod)
+            #expect(try fixture.leftovers(since: before) == [])
+        }
+    }
+
     /// As programs do that log to /dev/stderr by a link from their log file.
     @Test(.enabled(if: mapsIDsOfScratch), arguments: [nil, 1000] as [Int64?])
     func stdioCanBeOpenedByItsNameInAPodsOwnUserNamespace(uid: Int64?) async throws {

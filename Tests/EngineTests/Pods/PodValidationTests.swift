@@ -40,11 +40,11 @@ import Testing
 
     @Test func aUserNamespaceHasOneMappingFromZeroOn() throws {
         func refusal(
-            _ uids: [IDMapping], gids: [IDMapping]? = nil, network: NamespaceOptions.Mode = .pod
+            _ uids: [IDMapping], gids: [IDMapping]? = nil, ipc: NamespaceOptions.Mode = .pod
         ) throws -> String {
             try self.refusal {
                 $0.security.namespaces.user = UserNamespaceOptions(mode: .pod, uids: uids, gids: gids ?? uids)
-                $0.security.namespaces.network = network
+                $0.security.namespaces.ipc = ipc
             }.message
         }
         let good = IDMapping(containerID: 0, hostID: 1000, size: 10)
@@ -55,9 +55,11 @@ import Testing
         #expect(try refusal([IDMapping(containerID: 0, hostID: .max - 1, size: 10)]).contains("beyond"))
         #expect(try refusal([good], gids: []).contains("userns_options.gids"))
         #expect(try refusal([good], gids: [IDMapping(containerID: 0, hostID: 7, size: 10)]).contains("alike"))
-        #expect(try refusal([good], network: .node).contains("network is NODE"))
+        #expect(try refusal([good], ipc: .node).contains("ipc is NODE"))
         var config = PodSandboxConfig(metadata: PodSandboxMetadata(name: "p", uid: "u", namespace: "n"))
         config.security.namespaces.user = UserNamespaceOptions(mode: .pod, uids: [good], gids: [good])
+        try PodValidation.check(config, runtimeHandler: "")
+        config.security.namespaces.network = .node
         try PodValidation.check(config, runtimeHandler: "")
         config.security.namespaces.user = UserNamespaceOptions(mode: .node)
         try PodValidation.check(config, runtimeHandler: "")

@@ -70,8 +70,9 @@ internal import Testing
 
     @Test func aPodWithItsOwnUserNamespaceTellsItsMappings() async throws {
         try await Daemon.with { daemon in
-            let handlers = try await daemon.runtime { try await $0.status(.init()).runtimeHandlers }
-            let plain = try #require(handlers.first { $0.name.isEmpty })
+            let answer = try await daemon.runtime { try await $0.status(.init()) }
+            let plain = try #require(answer.runtimeHandlers.first { $0.name.isEmpty })
+            #expect(answer.features.userNamespacesHostNetwork == plain.features.userNamespaces)
             guard plain.features.userNamespaces else { return }
             let mapping = [
                 Runtime_V1_IDMapping.with {
