@@ -68,6 +68,12 @@ public struct SELinuxOptions: Codable, Sendable, Equatable {
     }
 }
 
+/// The contexts of a pod, or of a container that asks for others: one for processes and one for files.
+public struct SELinuxLabels: Codable, Sendable, Equatable {
+    public var process: String
+    public var files: String
+}
+
 /// A seccomp or AppArmor profile.
 public enum SecurityProfile: Codable, Sendable, Equatable {
     case runtimeDefault

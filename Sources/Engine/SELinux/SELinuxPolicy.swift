@@ -19,12 +19,6 @@ struct SELinuxContext: Equatable, CustomStringConvertible {
     var description: String { ([user, role, type] + (level.map { [$0] } ?? [])).joined(separator: ":") }
 }
 
-/// The contexts of a pod, or of a container that asks for others: one for processes and one for files.
-public struct SELinuxLabels: Codable, Sendable, Equatable {
-    public var process: String
-    public var files: String
-}
-
 /// What the host's SELinux policy says of containers: lxc_contexts(5), as every runtime reads it.
 struct SELinuxPolicy: Sendable {
     let process: SELinuxContext
