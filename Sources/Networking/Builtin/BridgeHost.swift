@@ -88,7 +88,7 @@ struct BridgeHost {
             }
             return (site, link)
         } catch {
-            _ = try? scope.routing.perform(.deleteLink(site.bridge))
+            try? scope.deleteLink(site.bridge)
             throw error
         }
     }

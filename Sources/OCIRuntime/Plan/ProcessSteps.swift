@@ -13,9 +13,11 @@ struct ProcessSteps {
 
     var user: RuntimeSpec.Process.User { process.user ?? .init() }
 
+    private var hasUserNamespace: Bool { linux?.namespaces?.contains { $0.type == "user" } == true }
+
     /// 0 without a user namespace, or where its mappings are not in the configuration.
     private var hostUserID: UInt32 {
-        guard linux?.namespaces?.contains(where: { $0.type == "user" }) == true else { return 0 }
+        guard hasUserNamespace else { return 0 }
         return (linux?.uidMappings ?? []).hostID(of: user.uid) ?? 0
     }
 
@@ -164,9 +166,8 @@ struct ProcessSteps {
     /// What is unknown, or what this kernel or this process does not have, is left out, as runc does; `CapabilityWarnings`
     /// tells it. In a user namespace a process has them all (user_namespaces(7)), whatever its maker had.
     private func bits(_ names: [String]?) -> UInt64 {
-        let inUserNamespace = linux?.namespaces?.contains { $0.type == "user" } == true
         return (names ?? []).compactMap { Capability(name: $0) }.filter { $0.rawValue <= facts.lastCapability }
-            .reduce(0) { $0 | $1.bit } & (inUserNamespace ? .max : facts.capabilities)
+            .reduce(0) { $0 | $1.bit } & (hasUserNamespace ? .max : facts.capabilities)
     }
 
     private func schedule(_ steps: inout PlanBuilder) throws {

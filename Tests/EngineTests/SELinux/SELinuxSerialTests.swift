@@ -22,10 +22,6 @@ struct SELinuxSerialTests {
         return try Files.readText(FilePath("/proc/\(pid)/attr/current")).filter { $0 != "\0" }
     }
 
-    private func label(_ path: FilePath) throws -> String {
-        String(decoding: try Syscall.lgetxattr(path, "security.selinux").prefix { $0 != 0 }, as: UTF8.self)
-    }
-
     private func labels(_ fixture: EngineFixture, _ pod: String) throws -> SELinuxLabels {
         try #require(try fixture.engine.podSandbox(pod).selinux)
     }
@@ -45,7 +41,7 @@ struct SELinuxSerialTests {
                 "bin/busybox", "made", "dev", "dev/shm", "etc/hosts", "etc/hostname", "etc/resolv.conf", "proc/acpi",
             ] {
                 guard Files.exists(FilePath("/proc/\(pid)/root/\(path)")) else { continue }
-                #expect(try label(FilePath("/proc/\(pid)/root/\(path)")) == labels.files, "\(path)")
+                #expect(try fileContext(FilePath("/proc/\(pid)/root/\(path)")) == labels.files, "\(path)")
             }
             #expect(try await output(fixture, id, "echo x >/dev/shm/x && cat /dev/shm/x /etc/hosts /made") != "")
             try await engine.removePodSandbox(pod)
@@ -71,7 +67,7 @@ struct SELinuxSerialTests {
                 return (pod, id)
             }
             let (one, other) = (try await start("one", relabels: true), try await start("other", relabels: false))
-            #expect(try label(shared.appending("file")) == labels(fixture, one.pod).files)
+            #expect(try fileContext(shared.appending("file")) == labels(fixture, one.pod).files)
             #expect(try labels(fixture, one.pod) != labels(fixture, other.pod))
             let own = try await output(fixture, one.id, "cat /shared/file; echo new >/shared/new && echo ok")
             #expect(own == "textok\n")
@@ -142,7 +138,8 @@ struct SELinuxSerialTests {
                 #expect(try await output(fixture, id, "/image/bin/busybox echo runs") == "runs\n")
                 let pid = try #require(try engine.container(id).process?.pid)
                 for path in ["bin/busybox", "image/bin/busybox", "data/file"] {
-                    #expect(try label(FilePath("/proc/\(pid)/root/\(path)")) == labels(fixture, pod).files, "\(path)")
+                    #expect(
+                        try fileContext(FilePath("/proc/\(pid)/root/\(path)")) == labels(fixture, pod).files, "\(path)")
                 }
             }
         }
