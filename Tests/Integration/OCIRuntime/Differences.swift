@@ -4,7 +4,7 @@
 enum Feature: CaseIterable, Sendable {
     // Fields of config.json.
     case cpuBurst, domainname, execCPUAffinity, idMappedMounts, ioPriority, memoryPolicy, netDevices, personality
-    case rootPropagation, scheduler, timeNamespaces
+    case reservedHugepages, rootPropagation, scheduler, timeNamespaces
 
     // Behaviour.
     case allCPUsOfTheHost, cgroupManagerOption, deleteOfAKilledCreate, emptyCgroupsOnly, errorOfMissingRoot
@@ -22,6 +22,7 @@ enum Feature: CaseIterable, Sendable {
         case .memoryPolicy: (.runc, "of runtime-spec 1.3; runc sets it from 1.4 on")
         case .netDevices: (.runc, "of runtime-spec 1.3; runc moves them from 1.4 on")
         case .personality: (.runc, "runc sets it from 1.2 on")
+        case .reservedHugepages: (.runc, "limits the huge pages in use; those reserved too from 1.2 on")
         case .rootPropagation: (.runc, "makes a root that is itself a mount private, whatever it is to be")
         case .scheduler: (.runc, "of runtime-spec 1.1; runc reads it from 1.2 on")
         case .timeNamespaces: (.runc, "of runtime-spec 1.1; runc makes them from 1.2 on")
