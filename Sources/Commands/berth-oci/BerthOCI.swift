@@ -79,8 +79,9 @@ enum BerthOCI {
         }
         let verb: any Verb
         do {
-            verb = try parse(name, type, Array(rest.dropFirst()))
+            verb = try parse(name, type, SingleDashes.doubled(Array(rest.dropFirst()), of: name))
         } catch {
+            if globals.logFile != nil { Log(globals).write("error", type.message(for: error)) }
             Help.exit(name, type, error)
         }
         carryOut(globals, name, verb.perform)

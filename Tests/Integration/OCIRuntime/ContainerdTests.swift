@@ -45,6 +45,32 @@ internal import Testing
             #expect(try await containerd.ctr.check("tasks", "ls", "--quiet").standardOutput == "")
         }
     }
+
+    /// Without runc, as `CheckpointTests`.
+    @Test(.enabled(if: CRIU.isPossible)) func ctrRestoresWhatItCheckpointed() async throws {
+        try await ContainerdFixture.with(.berth) { containerd in
+            let counting = "i=0; while :; do i=$((i + 1)); echo $i > /count; sleep 0.1; done"
+            let started = try await containerd.start(["--detach"], "live", "sh", "-c", counting)
+            #expect(started.code == 0, "\(started)")
+            func count(_ id: String) async throws -> Int? {
+                let exec = try await containerd.ctr.run("tasks", "exec", "--exec-id", "e", id, "cat", "/count")
+                return exec.lines.first.flatMap { Int($0) }
+            }
+            try await eventually("the container to count") { (try await count("live") ?? 0) > 3 }
+            try await containerd.ctr.check("containers", "checkpoint", "--task", "--rw", "--image", "live", "saved")
+            let saved = try #require(try await count("live"))
+            try await containerd.ctr.check("tasks", "kill", "--signal", "SIGKILL", "live")
+            try await containerd.ctr.check("tasks", "rm", "--force", "live")
+            try await containerd.ctr.check("containers", "rm", "live")
+
+            // This ctr waits for the container's end.
+            let (ctr, log) = (containerd.ctr, containerd.scratch.appending("restore"))
+            try await Program.system("sh").check(
+                "-c",
+                "\(ctr.path) \(ctr.arguments.joined(separator: " ")) containers restore --live live saved > \(log) 2>&1 < /dev/null &")
+            try await eventually("the container to go on") { (try await count("live") ?? 0) > saved }
+        }
+    }
 }
 
 /// A containerd without CRI on a socket of its own, with the image `localhost/box:1`.

@@ -19,6 +19,30 @@ internal import Testing
     }
 
     @Test(arguments: RuntimeUnderTest.allCases)
+    func unknownOptionOfAVerbIsLogged(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            let log = fixture.scratch.appending("log")
+            let output = try await fixture.runtime.with("--log").with(log.string).run("delete", "--forse", "c1")
+            #expect(output.code == 1)
+            #expect(try Files.readText(log).contains("forse"))
+        }
+    }
+
+    /// As Go's flag parser has it, and containerd's shim writes it.
+    @Test(arguments: RuntimeUnderTest.allCases)
+    func oneDashIsAsGoodAsTwo(_ kind: RuntimeUnderTest) async throws {
+        try await OCIFixture.with(kind) { fixture in
+            try await fixture.configure(["/bin/sleep", "1000"])
+            try await fixture.detached("run -detach -bundle=\(fixture.bundle) -no-subreaper c1")
+            let exec = try await fixture.runtime.run(
+                "exec", "-env", "A=b", "-cwd=/tmp", "c1", "/bin/sh", "-c", "echo $A $PWD $0 $1", "-user", "-tty")
+            #expect(exec.standardOutput == "b /tmp -user -tty\n", "\(exec)")
+            let shown = try await fixture.runtime.run("ps", "-format", "table", "c1", "-opid,comm")
+            #expect(shown.shown.last?.hasSuffix("sleep") == true, "\(shown)")
+        }
+    }
+
+    @Test(arguments: RuntimeUnderTest.allCases)
     func versionNamesTheProgramAndTheSpecification(_ kind: RuntimeUnderTest) async throws {
         let shown = try await kind.program(root: "/none").check("--version").shown
         #expect(shown.first?.hasPrefix("\(kind.rawValue) version ") == true, "\(shown)")
