@@ -64,10 +64,10 @@ internal import Testing
             try await containerd.ctr.check("containers", "rm", "live")
 
             // This ctr waits for the container's end.
-            let (ctr, log) = (containerd.ctr, containerd.scratch.appending("restore"))
+            let ctr = ([containerd.ctr.path.string] + containerd.ctr.arguments).joined(separator: " ")
+            let log = containerd.scratch.appending("restore")
             try await Program.system("sh").check(
-                "-c",
-                "\(ctr.path) \(ctr.arguments.joined(separator: " ")) containers restore --live live saved > \(log) 2>&1 < /dev/null &")
+                "-c", "\(ctr) containers restore --live live saved > \(log) 2>&1 < /dev/null &")
             try await eventually("the container to go on") { (try await count("live") ?? 0) > saved }
         }
     }

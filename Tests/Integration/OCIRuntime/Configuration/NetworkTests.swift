@@ -6,7 +6,8 @@ internal import Testing
 /// `linux.resources.network`: controllers that cgroup v1 alone has.
 @Suite struct OCINetworkTests {
     private static let limits = """
-        .linux.resources.network = {"classID": 1048577, "priorities": [{"name": "lo", "priority": 4}, {"name": "eth9", "priority": 7}]}
+        .linux.resources.network = {"classID": 1048577,
+            "priorities": [{"name": "lo", "priority": 4}, {"name": "eth9", "priority": 7}]}
         """
 
     /// In a mount namespace of the test's own, with the cgroups of a hybrid host.
