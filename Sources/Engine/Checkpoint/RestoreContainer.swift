@@ -56,10 +56,6 @@ extension Engine {
                 .unimplemented,
                 "a checkpoint cannot be restored in pod sandbox \"\(pod.id)\", which has its own user namespace")
         }
-        guard driver == .cgroupfs else {
-            throw BerthError(
-                .unimplemented, "a checkpoint cannot be restored with pods.cgroup_driver systemd")
-        }
     }
 
     private static func openArchive(_ path: FilePath) throws -> OwnedDescriptor {

@@ -109,7 +109,7 @@ extension Engine {
             }
             var spec = try await self.adjusted(unadjusted, of: container, in: pod)
             let program = program(of: container)
-            if program != nil { spec.ociVersion = OCIRuntimeProgram.specificationVersion }
+            if program != nil { spec = configured(spec, of: container, in: pod) }
             if container.isRestored == true { try checkMounts(ofCheckpoint: id, spec) }
             let adjusted = try registry.container(id)
             try makeContainerDirectory(id, spec: spec, mounts: config.mounts)

@@ -20,6 +20,12 @@ extension Engine {
         return "\(pod.cgroup)/\(Self.unitPrefix)-\(id).scope"
     }
 
+    /// The scope of a container as runtimes are told it, `SLICE:PREFIX:NAME`; `nil` where systemd makes no cgroups.
+    func scopeName(of container: Container, in pod: PodSandbox) -> String? {
+        guard case .systemd = driver, let slice = FilePath(pod.cgroup).lastComponent else { return nil }
+        return "\(slice):\(Self.unitPrefix):\(container.id)"
+    }
+
     /// The slice of a pod: the one that the kubelet made for it and names by its last component, or one of its own below
     /// the configured parent's.
     func slice(ofPod id: String, _ config: PodSandboxConfig, root: String) throws -> String {

@@ -71,12 +71,15 @@ struct OCIRuntimeProgram: Sendable {
 
     // MARK: Plans
 
-    /// - Parameter checkpoint: the directory of CRIU's images that the container is restored from.
+    /// - Parameters:
+    ///   - checkpoint: the directory of CRIU's images that the container is restored from.
+    ///   - usesSystemd: the configuration's cgroupsPath is SLICE:PREFIX:NAME.
     func run(
         _ id: String, bundle: FilePath, checkpoint: FilePath?, terminal: Bool, monitor: MonitorOptions,
-        stdio: StdioOptions, cgroup: Cgroup
+        stdio: StdioOptions, cgroup: Cgroup, usesSystemd: Bool
     ) -> CommandPlanRequest {
         var arguments = [path.string, "--root", root.string, "--log", log(in: bundle).string, "--log-format", "json"]
+        if usesSystemd { arguments.append("--systemd-cgroup") }
         if let checkpoint {
             arguments += ["restore", "--image-path", checkpoint.string, "--work-path", bundle.string]
             arguments += ["--ext-unix-sk", "--file-locks"] + (name == "berth-oci" ? ["--tcp-close"] : [])

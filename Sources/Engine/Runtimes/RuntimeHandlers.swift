@@ -36,6 +36,14 @@ extension Engine {
         return registry.pod(exactly: container.podID).flatMap(program) ?? restorer
     }
 
+    /// The configuration as a runtime program takes it.
+    func configured(_ spec: RuntimeSpec, of container: Container, in pod: PodSandbox) -> RuntimeSpec {
+        var spec = spec
+        spec.ociVersion = OCIRuntimeProgram.specificationVersion
+        if let name = scopeName(of: container, in: pod) { spec.linux?.cgroupsPath = name }
+        return spec
+    }
+
     /// Starts the monitor and the runtime's process, which waits before it makes the container.
     func launch(_ container: Container, by program: OCIRuntimeProgram) async throws -> LaunchedProcess {
         let request = program.run(
@@ -44,7 +52,8 @@ extension Engine {
             terminal: container.config.terminal,
             monitor: MonitorOptions(
                 socket: layout.monitorSocket(of: container.id), exitPath: layout.exitRecord(of: container.id)),
-            stdio: stdio(of: container), cgroup: Cgroup(host: facts.cgroups, path: container.cgroup))
+            stdio: stdio(of: container), cgroup: Cgroup(host: facts.cgroups, path: container.cgroup),
+            usesSystemd: configuration.usesSystemd)
         let launched = try await launcher.launch(try compiler.compileCommand(request))
         try Failpoint.reach("handler.create.launched")
         return launched

@@ -39,6 +39,31 @@ struct SystemdDriverSerialTests {
         _ = try? await Command.run("/usr/bin/systemctl", ["stop", "\(fixture.mark).slice"])
     }
 
+    /// What a program makes it does as the daemon's own driver has it.
+    @Test func programsOfHandlersMakeTheSameScopes() async throws {
+        let fixture = try await EngineFixture(usesSystemd: true) { $0.runtimes = ["runc": "/usr/sbin/runc"] }
+        let engine = fixture.engine
+        let pod = try await engine.runPodSandbox(fixture.podConfig(), runtimeHandler: "runc")
+        let id = try await fixture.start("echo up; sleep 1000", in: pod)
+        let scope = "cri-berth-\(id).scope"
+        #expect(try await show(scope, "Slice") == "\(fixture.mark)-\(pod).slice")
+        #expect(try await show(scope, "ActiveState") == "active")
+        let process = try #require(try engine.container(id).process)
+        let cgroup = try Cgroup(host: CgroupHost.detect(), path: engine.container(id).cgroup)
+        #expect(try cgroup.pids().contains(process.pid))
+
+        var limits = LinuxResources()
+        limits.memoryLimit = 64 << 20
+        try await engine.updateContainerResources(id, to: limits)
+        #expect(try await show(scope, "MemoryMax") == "\(64 << 20)")
+        try await engine.stopContainer(id, grace: .zero)
+        try await engine.removeContainer(id)
+        #expect(try await show(scope, "ActiveState") == "inactive")
+        try await engine.stopPodSandbox(pod)
+        try await engine.removePodSandbox(pod)
+        _ = try? await Command.run("/usr/bin/systemctl", ["stop", "\(fixture.mark).slice"])
+    }
+
     @Test func parentThatIsNoSliceIsRefused() async throws {
         let fixture = try await EngineFixture(usesSystemd: true)
         let error = await #expect(throws: BerthError.self) {

@@ -160,6 +160,42 @@ internal import Testing
         }
     }
 
+    /// `hack/vm --systemd`.
+    @Test(.enabled(if: CRIU.isPossible && Files.exists("/run/systemd/system"))) func aContainerGoesOnInAScope()
+        async throws
+    {
+        let settings: @Sendable (ScratchDirectory) throws -> String = {
+            try "cgroup_driver = \"systemd\"\n\(Self.settings($0))"
+        }
+        try await Daemon.with(settings: settings) { daemon in
+            let config = daemon.podConfiguration("first") { $0.linux.cgroupParent = "" }
+            let pod = try await daemon.runPod(config)
+            let id = try await counter(daemon, in: pod, config)
+            try await eventually("the counter") { count(daemon, "first", "main") > 10 }
+            let location = daemon.scratch.appending("checkpoint.tar")
+            try await checkpoint(id, to: location, daemon)
+            let written = count(daemon, "first", "main")
+            try await daemon.removeContainer(id)
+
+            let container = daemon.containerConfiguration("main", []) {
+                $0.metadata.attempt = 1
+                $0.image.image = location.string
+            }
+            let restored = try await daemon.startContainer(container, in: pod, config)
+            try await eventually("the restored counter") { count(daemon, "first", "main") > written }
+            func scope(_ property: String) async throws -> [String] {
+                try await Program.system("systemctl").check(
+                    "show", "cri-berth-\(restored).scope", "--property", property, "--value"
+                ).lines.map(String.init)
+            }
+            #expect(try await scope("ActiveState") == ["active"])
+            #expect(try await scope("Slice") == ["\(daemon.mark)-\(pod).slice"])
+            try await daemon.removePod(pod)
+            #expect(try await scope("ActiveState") == ["inactive"])
+            _ = try await Program.system("systemctl").run("stop", "\(daemon.mark).slice")
+        }
+    }
+
     @Test(.enabled(if: CRIU.isPossible)) func theDaemonDiesAtEveryStep() async throws {
         try await Daemon.with(settings: Self.settings) { daemon in
             let life = try await MortalLife(daemon)

@@ -11,7 +11,8 @@ internal import Testing
         """
 
     /// In a mount namespace of the test's own, with the cgroups of a hybrid host.
-    @Test(.enabled(if: hasNetworkControllers, "a guest with net_cls and net_prio"), arguments: RuntimeUnderTest.allCases)
+    @Test(
+        .enabled(if: hasNetworkControllers, "a guest with net_cls and net_prio"), arguments: RuntimeUnderTest.allCases)
     func classAndPrioritiesReachTheCgroup(_ kind: RuntimeUnderTest) async throws {
         try await OCIFixture.with(kind) { fixture in
             try await fixture.configure(
