@@ -78,6 +78,9 @@ public final class Engine: Sendable {
             }
         }
         selinux = configuration.usesSELinux && facts.hasSELinux ? .load() : nil
+        if configuration.usesSELinux, facts.hasSELinux, selinux == nil {
+            logger.warning("containers have no SELinux labels: the host's policy has no contexts/lxc_contexts for them")
+        }
         programs = try await Self.programs(configuration)
         restorer = await Self.findRestorer(launcher, configuration)
         checkpoints = CheckpointLayout(root: configuration.root)

@@ -38,7 +38,11 @@ extension Engine {
 
     public func information(of container: Container) throws -> [String: String] {
         var information = ContainerInformation(container)
-        information.runtimeSpec = try? specification(of: container)
+        if var spec = try? specification(of: container) {
+            let limits = ResourceTranslation.current(spec.linux?.resources, container.resources, on: host)
+            spec.linux?.resources = limits
+            information.runtimeSpec = spec
+        }
         return ["info": Self.json(information)]
     }
 

@@ -1,3 +1,4 @@
+private import Foundation
 internal import Core
 internal import LinuxKernel
 public import SystemPackage
@@ -48,13 +49,16 @@ public func eventually(
     _ what: String, within limit: Duration = .seconds(10), isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool
 ) async throws {
-    let deadline = ContinuousClock.now + limit
+    let deadline = ContinuousClock.now + limit * patience
     while true {
         if try await condition() { return }
         guard ContinuousClock.now < deadline else { throw Timeout(what: what, limit: limit) }
         try await Task.sleep(for: .milliseconds(20))
     }
 }
+
+/// How many times longer everything may take: hack/vm emulates its processor.
+private let patience = ProcessInfo.processInfo.environment["BERTH_TEST_PATIENCE"].flatMap { Int($0) } ?? 1
 
 public struct Timeout: Error, CustomStringConvertible {
     let what: String

@@ -36,6 +36,32 @@ enum ResourceTranslation {
         return result
     }
 
+    /// What a container was made with, with the limits that it has by now.
+    static func current(
+        _ made: RuntimeSpec.Linux.Resources?, _ limits: LinuxResources, on host: SpecHost
+    ) -> RuntimeSpec.Linux.Resources {
+        var result = made ?? .init()
+        let now = specification(limits, on: host)
+        if let cpu = now.cpu {
+            var all = result.cpu ?? .init()
+            all.shares = cpu.shares ?? all.shares
+            all.quota = cpu.quota ?? all.quota
+            all.period = cpu.period ?? all.period
+            all.cpus = cpu.cpus ?? all.cpus
+            all.mems = cpu.mems ?? all.mems
+            result.cpu = all
+        }
+        if let memory = now.memory {
+            var all = result.memory ?? .init()
+            all.limit = memory.limit ?? all.limit
+            all.swap = memory.swap ?? all.swap
+            result.memory = all
+        }
+        result.hugepageLimits = now.hugepageLimits ?? result.hugepageLimits
+        result.unified = now.unified ?? result.unified
+        return result
+    }
+
     /// What of them CRI can say.
     static func limits(_ specification: RuntimeSpec.Linux.Resources) -> LinuxResources {
         var result = LinuxResources()

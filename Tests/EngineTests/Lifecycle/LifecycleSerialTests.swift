@@ -1,6 +1,7 @@
 import Core
 import LinuxKernel
 import OCIRuntime
+import OCISpec
 import SystemPackage
 import TestSupport
 import Testing
@@ -244,7 +245,12 @@ import Testing
             #expect([nil, "0", "\(96 << 20)"].contains(swap()))
             update.memoryLimit = 32 << 20
             try await fixture.engine.updateContainerResources(id, to: update)
-            #expect(try fixture.engine.container(id).resources.cpuShares == 512)
+            let limited = try fixture.engine.container(id)
+            #expect(limited.resources.cpuShares == 512)
+            let information = try fixture.engine.information(of: limited)["info"] ?? ""
+            let told = try StrictJSON.decode(ToldLimits.self, from: Array(information.utf8), what: "info")
+            #expect(told.runtimeSpec.linux?.resources?.memory?.limit == 32 << 20)
+            #expect(told.runtimeSpec.linux?.resources?.cpu?.shares == 512)
             let statistics = await fixture.engine.statistics(of: try fixture.engine.container(id))
             #expect(statistics.usage?.memoryAvailable ?? 0 <= 32 << 20)
             #expect(statistics.usage?.processes ?? 0 >= 1)
@@ -337,4 +343,9 @@ import Testing
             #expect(kinds.last == .stopped)
         }
     }
+}
+
+/// A part of what a verbose status tells.
+private struct ToldLimits: Decodable {
+    var runtimeSpec: RuntimeSpec
 }
