@@ -52,20 +52,27 @@ quantiles() {
         | awk '{ printf "%.2f ms (%.2f ms)", $1, $2 }'
 }
 
+# quantile_row WORK NAME CALL PEER PEER-NAME PEER-LEVEL [LEVEL]: a line of the table for a call, beside the peer's.
+quantile_row() {
+    local ours theirs
+    ours=$(quantiles "$2" "${7:-1}" "$3")
+    theirs=$(quantiles "$5" "$6" "$3")
+    table+=("$(awk -v work="$1" -v ours="$ours" -v peer="$4" -v theirs="$theirs" \
+        'BEGIN { printf "| %s | %s | %s: %s | %.2fx |", work, ours, peer, theirs, ours / theirs }')")
+}
+
 # call_rows PEER: a line of the table for each call at each number of pods; beside the peer at the highest that it has.
 call_rows() {
-    local peer=$1 level call at ours theirs highest
+    local level call at highest pods
     highest=${peer_levels##*,}
     for level in ${levels//,/ }; do
+        at=$level
+        [ "$at" -le "$highest" ] || at=$highest
+        pods=$([ "$level" = 1 ] && echo pod || echo pods)
         for call in start RunPodSandbox CreateContainer StartContainer ExecSync StopContainer RemoveContainer \
             StopPodSandbox RemovePodSandbox ListContainers ListPodSandbox; do
-            at=$level
-            [ "$at" -le "$highest" ] || at=$highest
-            ours=$(quantiles berth "$level" "$call")
-            theirs=$(quantiles containerd "$at" "$call")
-            table+=("$(awk -v work="${call/#start/sandbox+create+start}, $level $([ "$level" = 1 ] && echo pod || echo pods)" -v ours="$ours" -v theirs="$theirs" \
-                -v peer="$peer$([ "$at" = "$level" ] || echo ", $at pods")" 'BEGIN {
-                printf "| %s | %s | %s: %s | %.2fx |", work, ours, peer, theirs, ours / theirs }')")
+            quantile_row "${call/#start/sandbox+create+start}, $level $pods" berth "$call" \
+                "$1$([ "$at" = "$level" ] || echo ", $at pods")" containerd "$at" "$level"
         done
     done
 }
@@ -91,6 +98,7 @@ TOML
     idle_ours=$(resident "$berthd")
     "$bin/berth-ctr" -a "$work/berth.sock" -n k8s.io image import "$work/busybox.tar" > /dev/null
     drive berth "$work/berth.sock" "berth-launch|$work/run/berth" "$berthd" --levels "$levels" --samples "$samples"
+    bench_plugins
 
     say "containerd with runc: calls at $peer_levels pods, $peer_samples samples each"
     start_containerd
@@ -100,6 +108,7 @@ TOML
     local peer
     peer="containerd $(containerd --version | awk '{print $3}') + runc"
     call_rows "$peer"
+    plugin_rows "$peer"
     field() { jq -r "$2" "$work/$1.json"; }
     row "pods a second, 1 worker" "$(field berth '."rate 1"')" "$peer" "$(field containerd '."rate 1"')" ""
     row "pods a second, 8 workers" "$(field berth '."rate 8"')" "$peer" "$(field containerd '."rate 8"')" ""
@@ -113,8 +122,42 @@ TOML
         "$(field berth ".\"at ${levels%%,*}\".start.p50")" ms
 }
 
+# conflist NAME: the plugins of a daemon, which are exec'ed.
+conflist() {
+    mkdir -p "$work/cni-$1"
+    cat > "$work/cni-$1/10-bench.conflist" <<CNI
+{"cniVersion": "0.4.0", "name": "bench", "plugins": [{"type": "bridge", "bridge": "benchbr0", "isGateway": true,
+ "ipam": {"type": "host-local", "subnet": "10.234.0.0/16", "dataDir": "$work/ipam-$1", "routes": [{"dst": "0.0.0.0/0"}]}}]}
+CNI
+}
+
+# bench_plugins: a second berthd, with the plugins that containerd has instead of the built-in network.
+bench_plugins() {
+    say "berthd with exec'ed plugins: calls at 1 pod, $peer_samples samples each"
+    conflist plugins
+    printf '[network]\ncni_config_directory = "%s"\n' "$work/cni-plugins" > "$work/plugins.toml"
+    unshare --net "$bin/berthd" --config "$work/plugins.toml" --root "$work/plugins/root" --state "$work/run/plugins" \
+        --address "$work/plugins.sock" --log-level warning > "$work/plugins.log" 2>&1 &
+    local daemon=$!
+    daemons+=("$daemon")
+    wait_socket "$work/plugins.sock" "$work/plugins.log"
+    "$bin/berth-ctr" -a "$work/plugins.sock" -n k8s.io image import "$work/busybox.tar" > /dev/null
+    drive plugins "$work/plugins.sock" "berth-launch|$work/run/plugins" "$daemon" --levels 1 --samples "$peer_samples" \
+        --rate-pods 1 --probe-seconds 1
+}
+
+plugin_rows() {
+    local call work
+    for call in start RunPodSandbox; do
+        work="${call/#start/sandbox+create+start}, 1 pod, exec'ed plugins"
+        quantile_row "$work" plugins "$call" "$1" containerd 1
+        quantile_row "$work" plugins "$call" "berth with its built-in network" berth 1
+    done
+}
+
 start_containerd() {
-    mkdir -p "$work/cni" "$work/pause/rootfs"
+    mkdir -p "$work/pause/rootfs"
+    conflist containerd
     printf '#include <unistd.h>\nint main(void) { for (;;) pause(); }\n' > "$work/pause.c"
     cc -Os -static -o "$work/pause/rootfs/pause" "$work/pause.c"
     umoci init --layout "$work/pause/oci" > /dev/null
@@ -122,10 +165,6 @@ start_containerd() {
     umoci insert --image "$work/pause/oci:latest" "$work/pause/rootfs/pause" /pause > /dev/null
     umoci config --image "$work/pause/oci:latest" --config.entrypoint /pause > /dev/null
     skopeo copy -q "oci:$work/pause/oci:latest" "oci-archive:$work/pause.tar:docker.io/library/pause:bench"
-    cat > "$work/cni/10-bench.conflist" <<CNI
-{"cniVersion": "0.4.0", "name": "bench", "plugins": [{"type": "bridge", "bridge": "benchbr0", "isGateway": true,
- "ipam": {"type": "host-local", "subnet": "10.234.0.0/16", "dataDir": "$work/ipam", "routes": [{"dst": "0.0.0.0/0"}]}}]}
-CNI
     cat > "$work/containerd.toml" <<TOML
 version = 2
 root = "$work/containerd/root"
@@ -138,7 +177,7 @@ disable_hugetlb_controller = true
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
-conf_dir = "$work/cni"
+conf_dir = "$work/cni-containerd"
 TOML
     unshare --net containerd --config "$work/containerd.toml" > "$work/containerd.log" 2>&1 &
     containerd=$!

@@ -6,17 +6,17 @@ internal import Core
 public struct NetworkSelector: PodNetwork {
     private let cni: CNINetwork
     private let builtin: BuiltinNetwork
-    private let requiresCNI: Bool
+    private let ignoresCNI: Bool
 
-    /// - Parameter requiresCNI: never fall back to the built-in network.
-    public init(cni: CNINetwork, builtin: BuiltinNetwork, requiresCNI: Bool = false) {
+    /// - Parameter ignoresCNI: the built-in network serves whatever is configured; pods that CNI set up leave by it still.
+    public init(cni: CNINetwork, builtin: BuiltinNetwork, ignoresCNI: Bool = false) {
         self.cni = cni
         self.builtin = builtin
-        self.requiresCNI = requiresCNI
+        self.ignoresCNI = ignoresCNI
     }
 
     /// A directory with nothing but broken files is an operator's mistake, not a wish for the built-in network.
-    private var usesCNI: Bool { requiresCNI || cni.hasFiles }
+    private var usesCNI: Bool { !ignoresCNI && cni.hasFiles }
 
     public func status() async -> NetworkStatus {
         usesCNI ? await cni.status() : await builtin.status()

@@ -163,7 +163,8 @@ struct Daemon {
                 configDirectory: FilePath(settings.cniConfigDirectory),
                 pluginDirectories: settings.cniPluginDirectories.map { FilePath($0) },
                 cacheDirectory: state.appending("cni"), logger: logger),
-            builtin: BuiltinNetwork(configuration: settings.builtin(), stateDirectory: state, logger: logger))
+            builtin: BuiltinNetwork(configuration: settings.builtin(), stateDirectory: state, logger: logger),
+            ignoresCNI: !settings.conflist.isEmpty)
     }
 }
 

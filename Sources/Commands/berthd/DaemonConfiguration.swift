@@ -57,6 +57,8 @@ struct DaemonConfiguration {
         /// Empty for the automatic choice of a free bridge and subnet.
         var bridge = ""
         var subnets: [String] = []
+        /// Empty for none.
+        var conflist = ""
         var mtu = 0
         var masquerade = true
     }
@@ -158,6 +160,7 @@ struct DaemonConfiguration {
             try network.strings("cni_plugin_directories") ?? result.network.cniPluginDirectories
         result.network.bridge = try network.string("bridge") ?? result.network.bridge
         result.network.subnets = try network.strings("subnets") ?? result.network.subnets
+        result.network.conflist = try network.string("conflist") ?? result.network.conflist
         result.network.mtu = try network.integer("mtu") ?? result.network.mtu
         result.network.masquerade = try network.boolean("masquerade") ?? result.network.masquerade
 
@@ -216,6 +219,7 @@ struct DaemonConfiguration {
             ("root", root), ("state", state), ("address", socket), ("launcher", launcher ?? "/"),
             ("pods.cgroup_parent", cgroupParent), ("pods.seccomp_directory", seccompDirectory),
             ("network.cni_config_directory", network.cniConfigDirectory),
+            ("network.conflist", network.conflist.isEmpty ? "/" : network.conflist),
             ("pods.criu", criu.isEmpty ? "/" : criu),
             ("images.logins", images.logins.isEmpty ? "/" : images.logins),
             ("nri.socket", nri.socket.isEmpty ? "/" : nri.socket),
@@ -335,35 +339,5 @@ extension DaemonConfiguration.PluginSettings {
         configuration.registrationTimeout = .seconds(registrationSeconds)
         configuration.requestTimeout = .seconds(requestSeconds)
         return configuration
-    }
-}
-
-extension DaemonConfiguration.NetworkSettings {
-    func builtin() throws -> BuiltinNetworkConfiguration {
-        guard bridge.isEmpty == subnets.isEmpty else {
-            throw BerthError(
-                .invalidArgument, "network.bridge and network.subnets belong together",
-                advice: "give both, or neither for an automatic choice")
-        }
-        guard mtu == 0 || (576...65_535).contains(mtu) else {
-            throw BerthError.invalid(field: "network.mtu", value: mtu, rule: "must be 0 or from 576 to 65535")
-        }
-        let placement: BuiltinNetworkConfiguration.Placement
-        if bridge.isEmpty {
-            placement = .automatic
-        } else {
-            guard bridge.utf8.count <= 15, !bridge.contains("/"), !bridge.contains(where: \.isWhitespace) else {
-                throw BerthError.invalid(
-                    field: "network.bridge", value: bridge, rule: "must be an interface name of at most 15 bytes")
-            }
-            placement = .fixed(
-                bridge: bridge,
-                ranges: try subnets.map { subnet in
-                    do { return [AddressRange(subnet: try IPAddressPrefix(subnet))] } catch {
-                        throw BerthError.wrapping(error, "network.subnets")
-                    }
-                })
-        }
-        return BuiltinNetworkConfiguration(placement: placement, mtu: mtu == 0 ? nil : mtu, masquerade: masquerade)
     }
 }

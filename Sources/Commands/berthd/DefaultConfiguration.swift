@@ -72,6 +72,10 @@ enum DefaultConfiguration {
         bridge = ""
         subnets = []
 
+        # Or a CNI configuration list that the built-in network is to follow, in the place of the plugins and of the other keys
+        # here: bridge with host-local, portmap and loopback, such as "/etc/cni/net.d/10-bridge.conflist".
+        conflist = ""
+
         # MTU of bridge and pods. 0: that of the interface with the host's default route.
         mtu = 0
 

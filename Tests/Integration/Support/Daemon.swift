@@ -14,7 +14,7 @@ actor Daemon {
     /// Part of every name: directory, cgroups, bridge.
     let mark: String
     let scratch: ScratchDirectory
-    private let subnet: String
+    let subnet: String
     private var process: ChildProcess
 
     nonisolated var socket: FilePath { scratch.appending("berth.sock") }
@@ -30,10 +30,11 @@ actor Daemon {
     ///
     /// - Parameter settings: more of its configuration, of the directory that it has.
     static func with<Result: Sendable>(
-        image: Bool = true, settings: @escaping @Sendable (ScratchDirectory) throws -> String = { _ in "" },
+        image: Bool = true, network: (@Sendable (Daemon.Names) throws -> String)? = nil,
+        settings: @escaping @Sendable (ScratchDirectory) throws -> String = { _ in "" },
         _ body: (Daemon) async throws -> sending Result
     ) async throws -> Result {
-        let daemon = try await Daemon(settings: settings)
+        let daemon = try await Daemon(network: network ?? Self.network, settings: settings)
         do {
             if image { try await daemon.importBusybox() }
             let result = try await body(daemon)
@@ -50,7 +51,24 @@ actor Daemon {
     /// Those of daemons that run at once differ, also mostly those of two test runs.
     private static let subnets = Atomic<Int>(.random(in: 0..<250))
 
-    private init(settings: @Sendable (ScratchDirectory) throws -> String) async throws {
+    /// What a daemon's configuration is written with.
+    struct Names {
+        let scratch: ScratchDirectory
+        let mark: String
+        let subnet: String
+    }
+
+    private static let network: @Sendable (Names) throws -> String = {
+        """
+        bridge = "\($0.mark)"
+        subnets = ["\($0.subnet)"]
+        cni_config_directory = "\($0.scratch.path)/cni"
+        """
+    }
+
+    private init(
+        network: @Sendable (Names) throws -> String, settings: @Sendable (ScratchDirectory) throws -> String
+    ) async throws {
         subnet = "10.231.\(Self.subnets.add(1, ordering: .relaxed).newValue % 250 + 1).0/24"
         mark = "it\(Identifier.random().prefix(8))"
         scratch = try ScratchDirectory(mark)
@@ -58,9 +76,7 @@ actor Daemon {
             "config.toml",
             """
             [network]
-            bridge = "\(mark)"
-            subnets = ["\(subnet)"]
-            cni_config_directory = "\(scratch.path)/cni"
+            \(network(Names(scratch: scratch, mark: mark, subnet: subnet)))
 
             [pods]
             cgroup_parent = "/\(mark)"
