@@ -84,7 +84,6 @@ extension Syscall {
     public struct RenameFlags: OptionSet, Sendable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
-        public static let noReplace = RenameFlags(rawValue: 1)
         public static let exchange = RenameFlags(rawValue: 2)
         public static let whiteout = RenameFlags(rawValue: 4)
     }
@@ -184,7 +183,6 @@ extension Syscall {
     public enum Lock: Int32, Sendable {
         case shared = 1
         case exclusive = 2
-        case unlock = 8
     }
 
     /// flock(2). - Throws: `wouldBlock` where `wait` is false and another holds it.

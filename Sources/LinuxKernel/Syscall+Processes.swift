@@ -57,11 +57,6 @@ extension Syscall {
         try check(berth_prctl(option, a, b, c, d))
     }
 
-    /// PR_SET_CHILD_SUBREAPER: orphaned descendants become children of this process.
-    public static func becomeSubreaper() throws(Errno) {
-        _ = try prctl(36, 1)
-    }
-
     /// Of the calling thread, as bits by `CAP_*` number.
     public static func capabilities() throws(Errno) -> (effective: UInt64, permitted: UInt64, inheritable: UInt64) {
         var sets: (UInt64, UInt64, UInt64) = (0, 0, 0)

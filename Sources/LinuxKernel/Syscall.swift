@@ -72,9 +72,7 @@ public struct ResolveFlags: OptionSet, Sendable {
     public let rawValue: UInt64
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-    public static let noCrossDevice = ResolveFlags(rawValue: 0x01)
     public static let noMagicLinks = ResolveFlags(rawValue: 0x02)
-    public static let noSymlinks = ResolveFlags(rawValue: 0x04)
     public static let beneath = ResolveFlags(rawValue: 0x08)
     public static let inRoot = ResolveFlags(rawValue: 0x10)
 }

@@ -46,9 +46,6 @@ public enum TerminalOutput: Int32, Sendable {
 }
 
 public enum TextColor: Int, Sendable {
-    case bold = 1
-    case dim = 2
     case red = 31
-    case green = 32
     case yellow = 33
 }

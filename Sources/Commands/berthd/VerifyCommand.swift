@@ -21,21 +21,9 @@ struct VerifyCommand: AsyncParsableCommand {
         let directory: String
         if let root { directory = root } else { directory = try DaemonConfiguration.load(config).root }
         let store = try ContentStore(existing: FilePath(directory).appending("content"))
-        var bytes: Int64 = 0
-        var damaged = 0
-        let blobs = try store.list().sorted { $0.digest.hex < $1.digest.hex }
-        for blob in blobs {
-            do {
-                try await store.verify(blob.digest)
-            } catch let error as BerthError where error.code == .dataLoss {
-                damaged += 1
-                print("\(error)")
-            } catch let error as BerthError where error.code == .notFound {
-                continue
-            }
-            bytes += blob.size
-        }
-        print("\(blobs.count) blobs, \(bytes) bytes, \(damaged) damaged")
-        if damaged > 0 { throw ExitCode(1) }
+        let found = try await store.verifyAll()
+        for (_, problem) in found.damaged { print("\(problem)") }
+        print("\(found.blobs) blobs, \(found.bytes) bytes, \(found.damaged.count) damaged")
+        if !found.damaged.isEmpty { throw ExitCode(1) }
     }
 }

@@ -18,20 +18,6 @@ extension ByteSink {
     }
 }
 
-final class DescriptorSink: ByteSink {
-    private let descriptor: FileDescriptor
-
-    init(_ descriptor: FileDescriptor) {
-        self.descriptor = descriptor
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer) throws {
-        try EntryCalls.write(descriptor, bytes)
-    }
-
-    func finish() throws {}
-}
-
 final class IngestSink: ByteSink {
     let writer: IngestWriter
 

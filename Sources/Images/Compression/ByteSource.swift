@@ -39,22 +39,6 @@ final class PipeSource: ByteSource {
     }
 }
 
-final class MemorySource: ByteSource {
-    private let bytes: [UInt8]
-    private var offset = 0
-
-    init(_ bytes: [UInt8]) {
-        self.bytes = bytes
-    }
-
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        let count = min(buffer.count, bytes.count - offset)
-        buffer.copyBytes(from: bytes[offset..<offset + count])
-        offset += count
-        return count
-    }
-}
-
 /// A blob that is still being downloaded: reading waits for the writer.
 final class IncomingSource: ByteSource {
     private let blob: IncomingBlob
@@ -82,22 +66,5 @@ final class IncomingSource: ByteSource {
         }
         offset += Int64(done)
         return done
-    }
-}
-
-extension ByteSource {
-    /// Everything that is left, which must not be more than `limit` bytes.
-    func readAll(limit: Int, what: String) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-        defer { buffer.deallocate() }
-        while true {
-            let count = try read(into: buffer)
-            if count == 0 { return bytes }
-            guard bytes.count + count <= limit else {
-                throw BerthError(.resourceExhausted, "\(what) is larger than the limit of \(limit) bytes")
-            }
-            bytes.append(contentsOf: buffer[..<count])
-        }
     }
 }

@@ -17,9 +17,6 @@ struct CNIError: Error, Hashable {
         if case .string(let text)? = document["details"] { details = text } else { details = "" }
     }
 
-    /// 50 and 51: the plugin cannot serve ADD, or only in part (STATUS).
-    var isUnavailable: Bool { code == 50 || code == 51 }
-
     /// 11: the plugin asks for another try later.
     var berthCode: BerthError.Code {
         switch code {

@@ -34,11 +34,6 @@ public final class CNINetwork: PodNetwork {
         self.logger = logger
     }
 
-    /// Whether the directory has a valid configuration now.
-    public var hasConfiguration: Bool {
-        if case .found = directory.choice() { true } else { false }
-    }
-
     /// Whether the directory has files of configurations, valid or not.
     var hasFiles: Bool {
         if case .none = directory.choice() { false } else { true }

@@ -59,8 +59,6 @@ public struct IPAddress: Hashable, Sendable {
 
     /// `0.0.0.0` or `::`.
     public var isUnspecified: Bool { value == 0 }
-
-    public var isLoopback: Bool { family == .v4 ? value >> 24 == 127 : value == 1 }
 }
 
 extension IPAddress: Comparable {

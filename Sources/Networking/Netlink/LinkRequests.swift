@@ -74,24 +74,6 @@ extension NetlinkRequest {
             "set interface \(name) up")
     }
 
-    static func setMTU(_ index: Int32, _ mtu: UInt32, name: String) -> NetlinkRequest {
-        link(
-            Link.newType, [], header: linkHeader(index: index), [.init(Link.Attribute.mtu, mtu)],
-            "set the mtu of \(name) to \(mtu)")
-    }
-
-    static func setMaster(_ index: Int32, _ master: Int32, name: String) -> NetlinkRequest {
-        link(
-            Link.newType, [], header: linkHeader(index: index), [.init(Link.Attribute.master, master)],
-            "make \(name) a port of the bridge")
-    }
-
-    static func moveLink(_ index: Int32, toNamespace descriptor: Int32, name: String) -> NetlinkRequest {
-        link(
-            Link.newType, [], header: linkHeader(index: index),
-            [.init(Link.Attribute.namespaceDescriptor, descriptor)], "move \(name) to another namespace")
-    }
-
     static func setAlias(_ name: String, _ alias: String) -> NetlinkRequest {
         link(
             Link.newType, [], header: linkHeader(),

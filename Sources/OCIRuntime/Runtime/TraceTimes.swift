@@ -7,8 +7,6 @@ public enum TraceTimes {
     /// measured.
     nonisolated(unsafe) public static var tell: (@Sendable (String, UInt64) -> Void)?
 
-    static var isOn: Bool { tell != nil }
-
     static func now() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)

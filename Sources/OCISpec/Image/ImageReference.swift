@@ -91,18 +91,6 @@ public struct ImageReference: Hashable, Sendable {
     public func pinned(to digest: Digest) -> ImageReference {
         ImageReference(domain: domain, repository: repository, tag: nil, digest: digest)
     }
-
-    /// As Docker shows it: without `docker.io/library/`.
-    public var familiar: String {
-        var text = description
-        if domain == "docker.io" {
-            text.removeFirst("docker.io/".count)
-            if text.hasPrefix("library/"), repository.split(separator: "/").count == 2 {
-                text.removeFirst("library/".count)
-            }
-        }
-        return text
-    }
 }
 
 extension ImageReference: CustomStringConvertible {

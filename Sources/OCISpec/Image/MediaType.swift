@@ -29,13 +29,6 @@ public struct MediaType: RawRepresentable, Hashable, Sendable, Codable {
         rawValue: "application/vnd.docker.distribution.manifest.list.v2+json")
     public static let dockerManifest = MediaType(rawValue: "application/vnd.docker.distribution.manifest.v2+json")
     public static let dockerConfig = MediaType(rawValue: "application/vnd.docker.container.image.v1+json")
-    public static let dockerLayer = MediaType(rawValue: "application/vnd.docker.image.rootfs.diff.tar")
-    public static let dockerLayerGzip = MediaType(rawValue: "application/vnd.docker.image.rootfs.diff.tar.gzip")
-    public static let dockerLayerZstd = MediaType(rawValue: "application/vnd.docker.image.rootfs.diff.tar.zstd")
-    public static let dockerForeignLayerGzip = MediaType(
-        rawValue: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")
-    /// Schema 1, signed: refused with a message of its own.
-    public static let dockerSchema1 = MediaType(rawValue: "application/vnd.docker.distribution.manifest.v1+prettyjws")
 }
 
 extension MediaType: CustomStringConvertible {

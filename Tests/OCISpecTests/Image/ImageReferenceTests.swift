@@ -41,11 +41,4 @@ struct ImageReferenceTests {
         let error = #expect(throws: BerthError.self) { try ImageReference(text).withDefaultTag }
         #expect(error?.code == .invalidArgument)
     }
-
-    @Test("docker's short form is shown back")
-    func familiar() throws {
-        #expect(try ImageReference("docker.io/library/nginx:1").familiar == "nginx:1")
-        #expect(try ImageReference("user/app:1").familiar == "user/app:1")
-        #expect(try ImageReference("quay.io/library/app:1").familiar == "quay.io/library/app:1")
-    }
 }

@@ -4,10 +4,7 @@ internal import Store
 
 /// Snapshots as the clients of a namespace see them.
 public struct SnapshotService: Sendable {
-    /// What clients get that name none.
-    public var snapshotterName: String { storage.snapshotterKind.rawValue }
-
-    /// Those that can be used on this host, that one first.
+    /// Those that can be used on this host, first what clients get that name none.
     public var usableSnapshotters: [String] {
         let others = SnapshotterKind.allCases.filter { kind in
             kind != storage.snapshotterKind && (try? kind.check(root: storage.directories.root)) != nil

@@ -1,8 +1,10 @@
-internal import Core
-private import Synchronization
+import Core
+import Synchronization
 
-/// Snapshot rows in memory: for tests and one-shot tools that keep nothing.
-public final class InMemorySnapshotMetadata: SnapshotMetadata {
+@testable import Images
+
+/// Snapshot rows in memory.
+final class InMemorySnapshotMetadata: SnapshotMetadata {
     private struct State {
         var rows: [String: SnapshotInfo] = [:]
         var lastID: Int64 = 0
@@ -10,16 +12,16 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
 
     private let state = Mutex(State())
 
-    public init() {}
+    init() {}
 
-    public func allocateID() async throws -> Int64 {
+    func allocateID() async throws -> Int64 {
         state.withLock {
             $0.lastID += 1
             return $0.lastID
         }
     }
 
-    public func insert(_ infos: [SnapshotInfo]) async throws {
+    func insert(_ infos: [SnapshotInfo]) async throws {
         try state.withLock { state in
             var rows = state.rows
             for info in infos {
@@ -38,18 +40,18 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
         }
     }
 
-    public func get(_ key: String) async throws -> SnapshotInfo {
+    func get(_ key: String) async throws -> SnapshotInfo {
         try state.withLock { state in
             guard let row = state.rows[key] else { throw BerthError.notFound("snapshot", key) }
             return row
         }
     }
 
-    public func list() async throws -> [SnapshotInfo] {
+    func list() async throws -> [SnapshotInfo] {
         state.withLock { $0.rows.values.sorted { $0.id < $1.id } }
     }
 
-    public func commit(
+    func commit(
         _ key: String, as name: String, usage: SnapshotUsage, labels: [String: String], updated: Int64
     ) async throws {
         try state.withLock { state in
@@ -70,7 +72,7 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
         }
     }
 
-    public func setLabels(_ labels: [String: String], of key: String, updated: Int64) async throws -> SnapshotInfo {
+    func setLabels(_ labels: [String: String], of key: String, updated: Int64) async throws -> SnapshotInfo {
         try state.withLock { state in
             guard var row = state.rows[key] else { throw BerthError.notFound("snapshot", key) }
             row.labels = labels
@@ -80,7 +82,7 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
         }
     }
 
-    public func retire(_ key: String) async throws -> SnapshotInfo {
+    func retire(_ key: String) async throws -> SnapshotInfo {
         try state.withLock { state in
             guard let row = state.rows[key] else { throw BerthError.notFound("snapshot", key) }
             if let child = state.rows.values.first(where: { $0.parent == key }) {
@@ -92,9 +94,9 @@ public final class InMemorySnapshotMetadata: SnapshotMetadata {
     }
 
     /// Tombstones are not kept in memory.
-    public func forget(_ id: Int64) async throws {}
+    func forget(_ id: Int64) async throws {}
 
-    public func chain(of key: String) async throws -> [SnapshotInfo] {
+    func chain(of key: String) async throws -> [SnapshotInfo] {
         try state.withLock { state in
             var chain: [SnapshotInfo] = []
             var next: String? = key
